@@ -1,0 +1,1 @@
+"""What disko is told: partition tables, containers, file systems, pools; and the arithmetic of offsets."""

@@ -1,0 +1,1 @@
+"""Settings, the option schema, and checking the one against the other."""

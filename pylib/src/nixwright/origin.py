@@ -1,0 +1,120 @@
+"""Where a value came from: the chain of calls in the user's own files that made it, innermost first."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ast
+    from types import CodeType
+
+_OURS = str(Path(__file__).parent) + "/"
+_INTERPRETER = tuple({f"{Path(p)}/" for p in (sys.prefix, sys.base_prefix)})
+
+
+@lru_cache(maxsize=4096)
+def _is_users(filename: str) -> bool:
+    """Tell a user's own file from ours, the interpreter's, and generated code."""
+    return not (filename.startswith(("<", _OURS)) or filename.startswith(_INTERPRETER))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call on the way: the code object and the instruction offset, resolved to lines only when asked."""
+
+    code: CodeType
+    instruction: int
+
+    @property
+    def file(self) -> str:
+        """The file's name as the interpreter had it."""
+        return self.code.co_filename
+
+    @property
+    def span(self) -> tuple[int, int, int, int]:
+        """First line, last line, first column, last column of the call (lines from 1, columns from 0)."""
+        for index, (line, end, column, end_column) in enumerate(self.code.co_positions()):
+            if index == self.instruction // 2:
+                first = line or self.code.co_firstlineno
+                return first, end or first, column or 0, end_column or 0
+        return self.code.co_firstlineno, self.code.co_firstlineno, 0, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The calls that made a value, innermost first; `field` where only one argument of the innermost is meant."""
+
+    calls: tuple[Call, ...] = ()
+    field: str = ""
+
+    def at(self, field: str) -> Origin:
+        """Return the same origin, narrowed to the argument `field` (dotted or indexed below it)."""
+        return Origin(self.calls, field)
+
+    def place(self, field: str = "") -> tuple[str, int]:
+        """Return file and line (from 1) of the argument, or of the call where the argument has no line of its own."""
+        if not self.calls:
+            return "", 0
+        call = self.calls[0]
+        return call.file, _line_of(call, field or self.field)
+
+    def chain(self) -> list[tuple[str, int]]:
+        """Return file and line of every call, innermost first; the first is `place()`."""
+        return [self.place(), *((c.file, c.span[0]) for c in self.calls[1:])]
+
+
+def here() -> Origin:
+    """Return the origin of the call that led here: every frame of the user's own files."""
+    calls = []
+    frame = sys._getframe(1)  # noqa: SLF001 - the public inspect.stack() reads source files for every frame
+    while frame is not None:
+        if _is_users(frame.f_code.co_filename):
+            calls.append(Call(frame.f_code, frame.f_lasti))
+        frame = frame.f_back  # type: ignore[assignment]
+    return Origin(tuple(calls))
+
+
+@lru_cache(maxsize=16)
+def _calls_in(file: str) -> dict[tuple[int, int], ast.Call]:
+    """Every call in a source file by its first line and column; empty where it cannot be read."""
+    import ast  # noqa: PLC0415 - only a mistake or `show` needs it
+
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    return {(n.lineno, n.col_offset): n for n in ast.walk(tree) if isinstance(n, ast.Call)}
+
+
+def _line_of(call: Call, field: str) -> int:
+    """Return the line of the argument `field` of the call, by keyword; else the call's own line.
+
+    Below the argument, `curve.55` or `parts[2]` narrow to the entry of a literal dict or list.
+    """
+    import ast  # noqa: PLC0415
+
+    line, _, column, _ = call.span
+    node = _calls_in(call.file).get((line, column))
+    if node is None or not field:
+        return line
+    head, *below = field.replace("]", "").replace("[", ".").split(".")
+    found: ast.expr | None = next((k.value for k in node.keywords if k.arg == head), None)
+    if found is None:
+        return line
+    line = next(k.lineno for k in node.keywords if k.arg == head)
+    for name in below:
+        if isinstance(found, ast.List | ast.Tuple) and name.isdigit() and int(name) < len(found.elts):
+            found = found.elts[int(name)]
+        elif isinstance(found, ast.Dict):
+            entries = zip(found.keys, found.values, strict=True)
+            found = next((v for k, v in entries if isinstance(k, ast.Constant) and str(k.value) == name), None)
+        else:
+            break
+        if found is None:
+            break
+        line = found.lineno
+    return line

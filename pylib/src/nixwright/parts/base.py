@@ -1,0 +1,105 @@
+"""What a part is, and what it may know of its host.
+
+A part is a record (typed fields, one file) that subclasses `Part`. It lowers to settings, provides and requires facts,
+and brings the checks that prove it and the install steps a person must do. It sees its host only through `Context`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from nixwright.options.settings import Setting, parse_path
+from nixwright.record import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nixwright.checks.model import Check
+    from nixwright.errors import Mistake
+    from nixwright.layout.model import Layout
+    from nixwright.nix.values import Value
+    from nixwright.runbook import Step
+
+F = TypeVar("F", bound="Fact")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that one part knows and another needs. Subclasses carry the values; see `nixwright.parts.facts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that stands beside the generated module that uses it (`./fan.dts`)."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a part sees of its host."""
+
+    name: str
+    host_id: str | None
+    state_version: str
+    system: str  # "aarch64-linux" or "x86_64-linux"
+    layout: Layout
+    users: Sequence[UserView]
+    facts: Sequence[Fact]
+
+    def fact(self, kind: type[F]) -> F | None:
+        """Return the first fact of that kind that a part of this host provides, or None."""
+        return next(iter(self.all(kind)), None)
+
+    def all(self, kind: type[F]) -> list[F]:
+        """Return every fact of that kind, in the order of the host's parts."""
+        return [f for f in self.facts if isinstance(f, kind)]
+
+
+@dataclass(frozen=True, slots=True)
+class UserView:
+    """A user as parts see it."""
+
+    name: str
+    groups: tuple[str, ...]
+    ssh_keys: tuple[str, ...]
+
+
+class Part:
+    """The base of every part and board. Subclasses are decorated with `@record`."""
+
+    module: ClassVar[str]  # the generated file, without .nix: "fan"
+    requires: ClassVar[tuple[type[Fact], ...]] = ()  # a host where nobody provides one of these is refused
+
+    def settings(self, context: Context) -> Iterable[Setting]:
+        """Lower to settings."""
+        raise NotImplementedError
+
+    def files(self, context: Context) -> Iterable[File]:
+        """Files that stand beside the module."""
+        return ()
+
+    def provides(self, layout: Layout) -> Iterable[Fact]:
+        """Facts that other parts may need."""
+        return ()
+
+    def host_rules(self, context: Context) -> Iterable[Mistake]:
+        """Rules over the whole host that this part knows: mistakes with field `Class.field` and an origin."""
+        return ()
+
+    def checks(self, context: Context) -> Iterable[Check]:
+        """VM tests that prove the part."""
+        return ()
+
+    def steps(self, context: Context) -> Iterable[Step]:
+        """Steps of the runbook."""
+        return ()
+
+    def set(self, path: str, value: Value, *, field: str = "", comment: str = "") -> Setting:
+        """Return a setting of this part; `path` is a Nix attribute path, `field` the own field that it comes from."""
+        name = type(self).__name__
+        return Setting(
+            parse_path(path), value, origin_of(self).at(field), f"{name}.{field}" if field else name, comment, self.module
+        )

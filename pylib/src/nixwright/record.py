@@ -1,0 +1,127 @@
+"""`record`: a frozen, strictly validated dataclass that knows where in the user's file it was made.
+
+What a type cannot say, a record says in a method `wrong`: it yields `Mistake`s whose `field` is the argument's name
+(`curve`, `curve.55`, `parts[2]`, or empty for the whole), without an origin: the record puts that, and its own name, in.
+
+Called by hand, a wrong record raises `MistakeError` at once. Where mistakes are collected (`errors.collecting`, as `gen`
+does) the mistakes are recorded, the object is made all the same and marked broken, and the user's file goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from nixwright.errors import Mistake, report
+from nixwright.origin import Origin, here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T", bound=type)
+
+# Strict: "9999" is no port. Frozen: what a host is does not change after it was written down.
+CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, Field))
+def record(cls: T) -> T:
+    """Make a class a record. Fields are checked strictly; `_origin` holds where it was made."""
+    made = pydantic_dataclass(frozen=True, config=CONFIG)(cls)
+    plain: Callable[..., None] = made.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807, ANN401 - stands for any record's own
+        origin = here()
+        object.__setattr__(self, "_origin", origin)
+        object.__setattr__(self, "_broken", False)
+        try:
+            plain(self, *args, **kwargs)
+        except ValidationError as error:
+            _break(self, args, kwargs)
+            report(*_mistakes_of(self, error))
+            return
+        wrong = [_placed(m, self) for m in self.wrong()] if hasattr(self, "wrong") else []
+        if wrong:
+            object.__setattr__(self, "_broken", True)
+            report(*wrong)
+
+    __init__.__wrapped__ = plain  # type: ignore[attr-defined]
+    made.__init__ = __init__  # type: ignore[misc]
+    return made  # type: ignore[return-value]
+
+
+def origin_of(thing: object) -> Origin:
+    """Return where a record was made (an empty origin for anything else)."""
+    origin = getattr(thing, "_origin", None)
+    return origin if isinstance(origin, Origin) else Origin()
+
+
+def is_broken(thing: object) -> bool:
+    """Tell whether a record was made with mistakes; what depends on it is then not looked at."""
+    return bool(getattr(thing, "_broken", False))
+
+
+def _break(self: object, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+    """Fill a broken record with what was given, so that the user's file can go on."""
+    object.__setattr__(self, "_broken", True)
+    fields = dataclasses.fields(self)  # type: ignore[arg-type]
+    given = dict(zip((f.name for f in fields), args, strict=False)) | kwargs
+    for field in fields:
+        object.__setattr__(self, field.name, given.get(field.name))
+
+
+def _placed(mistake: Mistake, thing: object) -> Mistake:
+    """Give a mistake the record's name and the line of the argument."""
+    name = type(thing).__name__
+    field = f"{name}.{mistake.field}" if mistake.field else name
+    origin = mistake.origin or origin_of(thing).at(mistake.field)
+    return dataclasses.replace(mistake, field=field, origin=origin)
+
+
+def _mistakes_of(thing: object, error: ValidationError) -> list[Mistake]:
+    """Turn what pydantic found into our mistakes, one for each argument."""
+    found: dict[str, Mistake] = {}
+    names = [f.name for f in dataclasses.fields(thing)]  # type: ignore[arg-type]
+    for entry in error.errors(include_url=False, include_context=True):
+        first, *rest = entry["loc"] or ("",)
+        head = names[first] if isinstance(first, int) and first < len(names) else str(first)
+        # pydantic puts the name of the union's branch into the path: only indexes and keys are the user's
+        field = head + "".join(f"[{x}]" for x in rest if isinstance(x, int))
+        allowed = _allowed(entry)
+        if field in found and found[field].allowed not in {"", allowed}:
+            found[field] = dataclasses.replace(found[field], allowed=f"{found[field].allowed}, or {allowed}")
+        elif field not in found:
+            found[field] = _placed(_mistake(entry, field, head, names, type(thing).__name__, allowed), thing)
+    return list(found.values())
+
+
+def _mistake(entry: Any, field: str, head: str, names: list[str], owner: str, allowed: str) -> Mistake:  # noqa: ANN401, PLR0913
+    kind = entry["type"]
+    if kind in {"unexpected_keyword_argument", "unexpected_positional_argument"}:
+        from difflib import get_close_matches  # noqa: PLC0415
+
+        near = get_close_matches(head, names, n=1)
+        fix = f"did you mean {near[0]}?" if near else f"remove {head}"
+        return Mistake(field, f"{owner} has no field {head}", head, ", ".join(names), fix)
+    if kind in {"missing", "missing_argument"}:
+        return Mistake(field, "is missing", "", "", f"add {head}=...")
+    return Mistake(field, "has the wrong type or value", shown(entry["input"]), allowed)
+
+
+def _allowed(entry: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    kind, context = entry["type"], entry.get("ctx", {})
+    if kind in {"dataclass_type", "dataclass_exact_type", "is_instance_of", "model_type"}:
+        name = context.get("class_name") or context.get("class") or context.get("dataclass_name")
+        return f"a {name}" if name else ""
+    text = str(entry["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
+    return text[0].lower() + text[1:] if text else ""
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: short, on one line; a record by its name."""
+    text = f"{type(value).__name__}(...)" if dataclasses.is_dataclass(value) else repr(value)
+    limit = 60
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -1,0 +1,1 @@
+"""What the checks do inside the VMs, as typed functions."""

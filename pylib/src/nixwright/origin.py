@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ast
-    from types import CodeType
+    from types import CodeType, FrameType
 
 _OURS = str(Path(__file__).parent) + "/"
 _INTERPRETER = tuple({f"{Path(p)}/" for p in (sys.prefix, sys.base_prefix)})
@@ -50,17 +50,18 @@ class Origin:
 
     calls: tuple[Call, ...] = ()
     field: str = ""
+    position: int = -1  # of the argument, where it may have been given without its keyword
 
-    def at(self, field: str) -> Origin:
+    def at(self, field: str, position: int = -1) -> Origin:
         """Return the same origin, narrowed to the argument `field` (dotted or indexed below it)."""
-        return Origin(self.calls, field)
+        return Origin(self.calls, field, position)
 
     def place(self, field: str = "") -> tuple[str, int]:
         """Return file and line (from 1) of the argument, or of the call where the argument has no line of its own."""
         if not self.calls:
             return "", 0
         call = self.calls[0]
-        return call.file, _line_of(call, field or self.field)
+        return call.file, _line_of(call, field or self.field, self.position)
 
     def chain(self) -> list[tuple[str, int]]:
         """Return file and line of every call, innermost first; the first is `place()`."""
@@ -70,11 +71,11 @@ class Origin:
 def here() -> Origin:
     """Return the origin of the call that led here: every frame of the user's own files."""
     calls = []
-    frame = sys._getframe(1)  # noqa: SLF001 - the public inspect.stack() reads source files for every frame
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the public inspect.stack() reads source files for every frame
     while frame is not None:
         if _is_users(frame.f_code.co_filename):
             calls.append(Call(frame.f_code, frame.f_lasti))
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return Origin(tuple(calls))
 
 
@@ -90,8 +91,8 @@ def _calls_in(file: str) -> dict[tuple[int, int], ast.Call]:
     return {(n.lineno, n.col_offset): n for n in ast.walk(tree) if isinstance(n, ast.Call)}
 
 
-def _line_of(call: Call, field: str) -> int:
-    """Return the line of the argument `field` of the call, by keyword; else the call's own line.
+def _line_of(call: Call, field: str, position: int) -> int:
+    """Return the line of the argument `field` of the call, by keyword, else by position; else the call's own line.
 
     Below the argument, `curve.55` or `parts[2]` narrow to the entry of a literal dict or list.
     """
@@ -103,9 +104,13 @@ def _line_of(call: Call, field: str) -> int:
         return line
     head, *below = field.replace("]", "").replace("[", ".").split(".")
     found: ast.expr | None = next((k.value for k in node.keywords if k.arg == head), None)
-    if found is None:
+    if found is not None:
+        line = next(k.lineno for k in node.keywords if k.arg == head)
+    elif 0 <= position < len(node.args) and not any(isinstance(a, ast.Starred) for a in node.args):
+        found = node.args[position]
+        line = found.lineno
+    else:
         return line
-    line = next(k.lineno for k in node.keywords if k.arg == head)
     for name in below:
         if isinstance(found, ast.List | ast.Tuple) and name.isdigit() and int(name) < len(found.elts):
             found = found.elts[int(name)]

@@ -1,62 +1,80 @@
 """`record`: a frozen, strictly validated dataclass that knows where in the user's file it was made.
 
 What a type cannot say, a record says in a method `wrong`: it yields `Mistake`s whose `field` is the argument's name
-(`curve`, `curve.55`, `parts[2]`, or empty for the whole), without an origin: the record puts that, and its own name, in.
+(`curve`, `curve.55`, `parts[2]`, or empty for the whole), without an origin: the record puts in that and its own name.
 
-Called by hand, a wrong record raises `MistakeError` at once. Where mistakes are collected (`errors.collecting`, as `gen`
-does) the mistakes are recorded, the object is made all the same and marked broken, and the user's file goes on.
+Called by hand, a wrong record raises `MistakeError` at once. Where mistakes are collected (`errors.collecting`, as
+`gen` does) they are recorded, the object is made all the same and marked broken, and the user's file goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, ValidationError
-from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ArgsKwargs
 
 from nixwright.errors import Mistake, report
 from nixwright.origin import Origin, here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pydantic_core import SchemaValidator
 
-T = TypeVar("T", bound=type)
+T = TypeVar("T")
 
-# Strict: "9999" is no port. Frozen: what a host is does not change after it was written down.
-CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, defer_build=True)
+# Strict: "9999" is no port. Hidden input: what was given may be a secret, and is shown only where we choose to.
+CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, Field))
-def record(cls: T) -> T:
-    """Make a class a record. Fields are checked strictly; `_origin` holds where it was made."""
-    made = pydantic_dataclass(frozen=True, config=CONFIG)(cls)
-    plain: Callable[..., None] = made.__init__
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+def record(cls: type[T]) -> type[T]:
+    """Make a class a record: a frozen dataclass whose fields are checked strictly. Bounds stand in `Annotated`."""
+    made = dataclasses.dataclass(frozen=True)(cls)
+    made.__pydantic_config__ = CONFIG  # type: ignore[attr-defined]
+    plain = made.__init__
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807, ANN401 - stands for any record's own
+    def __init__(self: T, *args: object, **kwargs: object) -> None:  # noqa: N807 - stands for any record's own
         origin = here()
         object.__setattr__(self, "_origin", origin)
         object.__setattr__(self, "_broken", False)
         try:
-            plain(self, *args, **kwargs)
+            kind: type[object] = type(self)
+            _validator(kind).validate_python(ArgsKwargs(args, kwargs or None), self_instance=self)  # type: ignore[arg-type]
         except ValidationError as error:
             _break(self, args, kwargs)
             report(*_mistakes_of(self, error))
             return
+        object.__setattr__(self, "_origin", origin)  # the validator has put a new __dict__ in place
+        object.__setattr__(self, "_broken", False)
         wrong = [_placed(m, self) for m in self.wrong()] if hasattr(self, "wrong") else []
         if wrong:
             object.__setattr__(self, "_broken", True)
             report(*wrong)
 
     __init__.__wrapped__ = plain  # type: ignore[attr-defined]
-    made.__init__ = __init__  # type: ignore[misc]
-    return made  # type: ignore[return-value]
+    made.__init__ = __init__  # type: ignore[method-assign,assignment]
+    return made
+
+
+@cache
+def _validator(cls: type[object]) -> SchemaValidator:
+    """Build a record's validator when the first one is made, so that a host pays only for what it uses."""
+    return TypeAdapter(cls).validator  # type: ignore[return-value]
 
 
 def origin_of(thing: object) -> Origin:
     """Return where a record was made (an empty origin for anything else)."""
     origin = getattr(thing, "_origin", None)
     return origin if isinstance(origin, Origin) else Origin()
+
+
+def field_origin(thing: object, field: str) -> Origin:
+    """Return where one argument of a record was written, given by keyword or by position."""
+    head = field.replace("[", ".").partition(".")[0]
+    names = [f.name for f in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else []
+    return origin_of(thing).at(field, names.index(head) if head in names else -1)
 
 
 def is_broken(thing: object) -> bool:
@@ -77,7 +95,7 @@ def _placed(mistake: Mistake, thing: object) -> Mistake:
     """Give a mistake the record's name and the line of the argument."""
     name = type(thing).__name__
     field = f"{name}.{mistake.field}" if mistake.field else name
-    origin = mistake.origin or origin_of(thing).at(mistake.field)
+    origin = mistake.origin or field_origin(thing, mistake.field)
     return dataclasses.replace(mistake, field=field, origin=origin)
 
 
@@ -88,18 +106,29 @@ def _mistakes_of(thing: object, error: ValidationError) -> list[Mistake]:
     for entry in error.errors(include_url=False, include_context=True):
         first, *rest = entry["loc"] or ("",)
         head = names[first] if isinstance(first, int) and first < len(names) else str(first)
-        # pydantic puts the name of the union's branch into the path: only indexes and keys are the user's
-        field = head + "".join(f"[{x}]" for x in rest if isinstance(x, int))
+        field = head + _below(getattr(thing, head, None), rest)
         allowed = _allowed(entry)
         if field in found and found[field].allowed not in {"", allowed}:
             found[field] = dataclasses.replace(found[field], allowed=f"{found[field].allowed}, or {allowed}")
         elif field not in found:
-            found[field] = _placed(_mistake(entry, field, head, names, type(thing).__name__, allowed), thing)
+            found[field] = _placed(_mistake(entry, thing, field, allowed), thing)
     return list(found.values())
 
 
-def _mistake(entry: Any, field: str, head: str, names: list[str], owner: str, allowed: str) -> Mistake:  # noqa: ANN401, PLR0913
-    kind = entry["type"]
+def _below(value: object, steps: list[int | str]) -> str:
+    """Return the user's own way down to what is wrong: of pydantic's, less the names of the types it tried."""
+    way = ""
+    for step in steps:
+        if isinstance(value, (list, tuple)) and isinstance(step, int) and step < len(value):
+            value, way = value[step], f"{way}[{step}]"
+        elif isinstance(value, dict) and (key := next((k for k in value if str(k) == str(step)), None)) is not None:
+            value, way = value[key], f"{way}.{step}"
+    return way
+
+
+def _mistake(entry: Any, thing: object, field: str, allowed: str) -> Mistake:
+    kind, owner, head = entry["type"], type(thing).__name__, field.replace("[", ".").partition(".")[0]
+    names = [f.name for f in dataclasses.fields(thing)]  # type: ignore[arg-type]
     if kind in {"unexpected_keyword_argument", "unexpected_positional_argument"}:
         from difflib import get_close_matches  # noqa: PLC0415
 
@@ -108,10 +137,12 @@ def _mistake(entry: Any, field: str, head: str, names: list[str], owner: str, al
         return Mistake(field, f"{owner} has no field {head}", head, ", ".join(names), fix)
     if kind in {"missing", "missing_argument"}:
         return Mistake(field, "is missing", "", "", f"add {head}=...")
-    return Mistake(field, "has the wrong type or value", shown(entry["input"]), allowed)
+    # what was written where a reference to a secret belongs may be the secret itself
+    given = "(not shown)" if "Secret" in allowed else shown(entry["input"])
+    return Mistake(field, "has the wrong type or value", given, allowed)
 
 
-def _allowed(entry: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _allowed(entry: Any) -> str:
     kind, context = entry["type"], entry.get("ctx", {})
     if kind in {"dataclass_type", "dataclass_exact_type", "is_instance_of", "model_type"}:
         name = context.get("class_name") or context.get("class") or context.get("dataclass_name")

@@ -5,7 +5,7 @@ None, bool, int, float, str, list and dict stand for themselves. Everything else
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence  # noqa: TC003 - records that hold a Value resolve it at run time
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,12 +16,12 @@ class Expr:
     __slots__ = ()
 
 
-Value: TypeAlias = "None | bool | int | float | str | Sequence[Value] | Mapping[str, Value] | Expr"
+Value: TypeAlias = "bool | int | float | str | Sequence[Value] | Mapping[str, Value] | Expr | None"
 
 
 @dataclass(frozen=True, slots=True)
 class Ref(Expr):
-    """A name and what is selected from it: `pkgs.htop`, `config.services.x.y`, `lib.mkForce`. The first is a free name."""
+    """A free name and what is selected from it: `pkgs.htop`, `config.services.x.y`, `lib.mkForce`."""
 
     path: tuple[str, ...]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from nixwright.options.settings import Setting, parse_path
-from nixwright.record import origin_of
+from nixwright.record import field_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,6 +71,7 @@ class Part:
     """The base of every part and board. Subclasses are decorated with `@record`."""
 
     module: ClassVar[str]  # the generated file, without .nix: "fan"
+    inputs: ClassVar[tuple[str, ...]] = ()  # flake inputs whose NixOS module and overlay it needs: "nixos-pibox"
     requires: ClassVar[tuple[type[Fact], ...]] = ()  # a host where nobody provides one of these is refused
 
     def settings(self, context: Context) -> Iterable[Setting]:
@@ -99,7 +100,5 @@ class Part:
 
     def set(self, path: str, value: Value, *, field: str = "", comment: str = "") -> Setting:
         """Return a setting of this part; `path` is a Nix attribute path, `field` the own field that it comes from."""
-        name = type(self).__name__
-        return Setting(
-            parse_path(path), value, origin_of(self).at(field), f"{name}.{field}" if field else name, comment, self.module
-        )
+        name = f"{type(self).__name__}.{field}" if field else type(self).__name__
+        return Setting(parse_path(path), value, field_origin(self, field), name, comment, self.module)

@@ -1,0 +1,65 @@
+"""No green on nothing: with `CI` set, a skip that is not named here fails the run."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from programs import search_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What a CI machine with Debian's packages and no Nix binary cache cannot have. One pattern a reason, in full.
+ALLOWED_SKIPS = (
+    r"needs nixfmt \(no Debian package has it\)",
+    r"needs nixfmt-rs \(no Debian package has it\)",
+    r"needs nix-eval-jobs \(no Debian package has it\)",
+    r"needs a complete nixpkgs: set NIXWRIGHT_NIXPKGS to its directory",
+)
+
+os.environ["PATH"] = search_path()
+
+_skips: dict[str, str] = {}  # node id to reason, in the process that reports
+
+
+def _note(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Remember a skip (an expected failure is none)."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _skips[report.nodeid] = reason.removeprefix("Skipped: ")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """See each test's skip."""
+    _note(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """See the skip of a whole file."""
+    _note(report)
+
+
+def unexpected(skips: dict[str, str]) -> Iterator[str]:
+    """Yield a line for each skip whose reason is not allowed in CI."""
+    for node, reason in sorted(skips.items()):
+        if not any(re.fullmatch(allowed, reason) for allowed in ALLOWED_SKIPS):
+            yield f"{node}: {reason}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the skips that are not allowed."""
+    wrong = list(unexpected(_skips)) if os.environ.get("CI") else []
+    if wrong:
+        terminalreporter.section("skips that CI does not allow", red=True)
+        for line in wrong:
+            terminalreporter.line(line)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a CI run that skipped what it must not."""
+    if os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK and any(unexpected(_skips)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

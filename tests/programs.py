@@ -1,0 +1,79 @@
+"""The outside programs that tests drive: where they come from on Debian, and what is left out without them.
+
+`need("sgdisk")` in a test skips it, with the package named, where the program is missing. Run as a script (by `./run`,
+with whatever Python there is), this prints the Debian packages that are missing, or with `--left-out` a line for each.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+
+# Debian keeps administrators' programs out of a plain user's PATH; most of ours work there all the same.
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, the Debian 12 package it is in (empty: in none), and what goes untested without it."""
+
+    name: str
+    package: str
+    proves: str
+
+
+PROGRAMS = (
+    Program("nix-instantiate", "nix-bin", "generated modules against real Nix; the functions for other flakes"),
+    Program("sgdisk", "gdisk", "partition tables against real sgdisk"),
+    Program("cryptsetup", "cryptsetup-bin", "LUKS headers and key files against real cryptsetup"),
+    Program("dtc", "device-tree-compiler", "device-tree overlays against a real compiler"),
+    Program("fdtoverlay", "device-tree-compiler", "device-tree overlays applied to a real tree"),
+    Program("fdtget", "device-tree-compiler", "what applied overlays say"),
+    Program("mkfs.vfat", "dosfstools", "vfat as it is really made"),
+    Program("mkfs.ext4", "e2fsprogs", "ext4 as it is really made"),
+    Program("mkfs.f2fs", "f2fs-tools", "f2fs as it is really made"),
+    Program("shellcheck", "shellcheck", "the shell that install steps and units run"),
+    Program("git", "git", "that committed files are what gen writes"),
+    Program("nixfmt", "", "that the original formatter changes no generated file"),
+    Program("nixfmt-rs", "", "that nixfmt's twin changes no generated file"),
+    Program("nix-eval-jobs", "", "checks of a host that are evaluated in parallel"),
+)
+BY_NAME = {program.name: program for program in PROGRAMS}
+
+
+def search_path() -> str:
+    """Return PATH with the administrators' directories in it."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join([*path, *(p for p in SBIN if p not in path)])
+
+
+def missing() -> list[Program]:
+    """Return the programs of the table that this machine lacks."""
+    return [p for p in PROGRAMS if not shutil.which(p.name, path=search_path())]
+
+
+def need(*names: str) -> None:
+    """Skip the running test where one of the programs is missing; KeyError for a program not in the table."""
+    import pytest  # noqa: PLC0415 - this file also runs before anything is installed
+
+    for name in names:
+        program = BY_NAME[name]
+        if not shutil.which(name, path=search_path()):
+            source = f"Debian package {program.package}" if program.package else "no Debian package has it"
+            pytest.skip(f"needs {name} ({source})")
+
+
+def main(arguments: list[str]) -> None:
+    """Print the missing Debian packages on one line; with `--left-out`, what is not tested without each program."""
+    absent = missing()
+    if "--left-out" in arguments:
+        for program in absent:
+            print(f"  {program.name} ({program.package or 'not in Debian'}): {program.proves}")  # noqa: T201
+    else:
+        print(" ".join(sorted({p.package for p in absent if p.package})))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Programs that run on a board, as they are written beside the modules that use them."""

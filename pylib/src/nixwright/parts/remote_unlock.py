@@ -1,0 +1,149 @@
+"""Unlocking from afar: SSH in stage 1, for who holds the passphrase and stands elsewhere.
+
+Stage 1 is systemd's. Its network is said here in full: what NixOS would derive from `networking.*` is empty as soon as
+NetworkManager runs the second stage, and nothing warns.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge, Le
+
+from nixwright.errors import Mistake
+from nixwright.parts.base import Context, Part
+from nixwright.parts.facts import EthernetHardware, SshServer, WiredNetwork
+from nixwright.record import field_origin, record
+from nixwright.runbook import Phase, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nixwright.nix.values import Value
+    from nixwright.options.settings import Setting
+    from nixwright.parts.base import Fact
+
+_KEY = "/persist/etc/ssh/initrd_ssh_host_ed25519_key"
+
+
+@record
+class RemoteUnlock(Part):
+    """An SSH server in stage 1, for the keys of every user in the group wheel, to type the passphrase into.
+
+    `host_key` is a path on the target: the boot loader's installer reads it from there and appends it to the stage 1
+    that it puts on the unencrypted boot partition. So it is a key of its own, never the running system's.
+    """
+
+    host_key: str
+    port: Annotated[int, Ge(1), Le(65535)] = 22
+
+    module: ClassVar[str] = "remote-unlock"
+    requires: ClassVar[tuple[type[Fact], ...]] = (WiredNetwork, EthernetHardware)
+
+    def wrong(self) -> Iterator[Mistake]:
+        """A key that is no path of the target, or one that everybody could read."""
+        if self.host_key.startswith("/nix/store"):
+            what = "a private key in the Nix store can be read by everybody"
+            yield Mistake("host_key", what, repr(self.host_key), "a path on the target", f'host_key="{_KEY}"')
+        elif not re.fullmatch(r"/[A-Za-z0-9_@%+=:,./-]+", self.host_key):
+            what = "is no absolute path that a shell takes unquoted"
+            yield Mistake("host_key", what, repr(self.host_key), "", f'host_key="{_KEY}"')
+
+    def settings(self, context: Context) -> Iterator[Setting]:
+        """Lower to `boot.initrd.*`."""
+        network = context.fact(WiredNetwork)
+        hardware = context.fact(EthernetHardware)
+        if hardware is not None and hardware.modules:
+            yield self.set("boot.initrd.availableKernelModules", list(hardware.modules), comment="the wired network")
+        if network is not None:
+            yield self.set("boot.initrd.systemd.network.enable", value=True)
+            yield self.set(f'boot.initrd.systemd.network.networks."10-{network.interface}"', _network(network))
+        yield self.set("boot.initrd.network.ssh.enable", value=True)
+        yield self.set("boot.initrd.network.ssh.port", self.port, field="port")
+        why = "a string, not a Nix path: read from the running system when the boot loader is installed"
+        yield self.set("boot.initrd.network.ssh.hostKeys", [self.host_key], field="host_key", comment=why)
+        yield self.set("boot.initrd.network.ssh.authorizedKeys", _keys(context))
+
+    def host_rules(self, context: Context) -> Iterator[Mistake]:
+        """There is something to unlock, someone to do it, and a key that survives and is nobody else's."""
+        server = context.fact(SshServer)
+        where = field_origin(self, "host_key")
+        if not context.layout.encrypted:
+            what = "the root file system is not encrypted: there is nothing to unlock"
+            yield Mistake("RemoteUnlock", what, "", "", "remove it", field_origin(self, ""))
+        if not _keys(context):
+            what = "nobody could unlock: no user in wheel has an SSH key"
+            fix = 'User(..., groups=["wheel"], ssh_keys=["ssh-ed25519 ..."])'
+            yield Mistake("RemoteUnlock", what, "", "", fix, field_origin(self, ""))
+        if not context.layout.survives(self.host_key):
+            yield Mistake(
+                "RemoteUnlock.host_key",
+                "does not survive a boot: the next install of a boot loader would find no key",
+                self.host_key,
+                "a path on a file system that is not wiped",
+                f'host_key="{_KEY}"',
+                where,
+            )
+        if server is not None and server.host_key == self.host_key:
+            yield Mistake(
+                "RemoteUnlock.host_key",
+                "is the running system's own: it would lie on the unencrypted boot partition",
+                self.host_key,
+                "a key of its own",
+                f'host_key="{_KEY}"',
+                where,
+            )
+
+    def steps(self, context: Context) -> Iterator[Step]:
+        """Make the key, tell one's own machine of it, use it."""
+        name = f"{context.name}-unlock"
+        directory = self.host_key.rpartition("/")[0] or "/"
+        network = context.fact(WiredNetwork)
+        fixed = network is not None and network.address is not None
+        address = network.address.partition("/")[0] if network and network.address else context.name
+        unknown = "" if fixed else f" Put the host's address where your router does not know the name {context.name}."
+        yield Step(
+            Phase.SECRETS,
+            "The host key of stage 1",
+            "It ends up on the unencrypted boot partition, so it is a key of its own, and without a passphrase.",
+            f"install -d -m 0755 /mnt{directory}\n"
+            f"ssh-keygen -t ed25519 -N '' -C {name} -f /mnt{self.host_key}\n"
+            f"ssh-keygen -l -f /mnt{self.host_key}",
+            "The last line is the fingerprint to compare at the first unlocking: note it.",
+        )
+        yield Step(
+            Phase.AFTER,
+            "An alias on the machine you unlock from",
+            "`systemctl default` asks for the passphrase and goes on with the boot; it needs a terminal." + unknown,
+            f"cat >> ~/.ssh/config <<'EOF'\n"
+            f"Host {name}\n"
+            f"  HostName {address}\n"
+            f"  Port {self.port}\n"
+            f"  User root\n"
+            f"  HostKeyAlias {name}\n"
+            f"  RequestTTY force\n"
+            f"  RemoteCommand systemctl default\n"
+            f"EOF",
+        )
+        yield Step(
+            Phase.VERIFY,
+            "Unlock from afar",
+            "Reboot, and about fifteen seconds later, from that machine:",
+            f"ssh {name}",
+            "The noted fingerprint, then the question for the passphrase; the connection ends as the system starts.",
+        )
+
+
+def _keys(context: Context) -> list[str]:
+    """Return the SSH keys of the users in wheel, each once, in their order."""
+    return list(dict.fromkeys(key for user in context.users if "wheel" in user.groups for key in user.ssh_keys))
+
+
+def _network(network: WiredNetwork) -> dict[str, Value]:
+    """Return the interface as systemd.network(5) has it."""
+    body: dict[str, Value] = {"matchConfig": {"Name": network.interface}}
+    if network.dhcp:
+        return body | {"networkConfig": {"DHCP": "yes"}}
+    wanted = {"address": network.address, "gateway": network.gateway}
+    return body | {name: [value] for name, value in wanted.items() if value is not None}

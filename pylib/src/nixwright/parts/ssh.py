@@ -1,0 +1,91 @@
+"""SSH: keys only, no root, and a host key that the next boot still has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge, Le
+
+from nixwright.errors import Mistake
+from nixwright.parts.base import Context, Part
+from nixwright.parts.facts import SshServer
+from nixwright.record import field_origin, record
+from nixwright.runbook import Phase, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nixwright.layout.model import Layout
+    from nixwright.options.settings import Setting
+    from nixwright.parts.base import Fact
+
+_KEY = "/etc/ssh/ssh_host_ed25519_key"
+
+
+@record
+class Ssh(Part):
+    """OpenSSH's server. `host_key` None means: /etc/ssh where that survives a boot, else the same below /persist."""
+
+    port: Annotated[int, Ge(1), Le(65535)] = 22
+    host_key: str | None = None
+
+    module: ClassVar[str] = "ssh"
+
+    def wrong(self) -> Iterator[Mistake]:
+        """A host key that is no path of the target."""
+        if self.host_key is not None and not self.host_key.startswith("/"):
+            yield Mistake("host_key", "is no absolute path", repr(self.host_key), "", f'"/persist{_KEY}"')
+
+    def _host_key(self, layout: Layout) -> str:
+        """Return where the host key is kept; empty where nothing survives."""
+        if self.host_key is not None:
+            return self.host_key
+        return next((p for p in (_KEY, f"/persist{_KEY}") if layout.survives(p)), "")
+
+    def provides(self, layout: Layout) -> Iterable[Fact]:
+        """The port and the host key."""
+        return (SshServer(self.port, self._host_key(layout)),)
+
+    def settings(self, context: Context) -> Iterator[Setting]:
+        """Lower to `services.openssh.*`."""
+        yield self.set("services.openssh.enable", value=True)
+        if self.port != 22:  # noqa: PLR2004 - what NixOS has without it
+            yield self.set("services.openssh.ports", [self.port], field="port")
+        key = {"type": "ed25519", "path": self._host_key(context.layout)}
+        yield self.set("services.openssh.hostKeys", [key], field="host_key")
+        yield self.set("services.openssh.settings.PasswordAuthentication", value=False)
+        yield self.set("services.openssh.settings.KbdInteractiveAuthentication", value=False)
+        yield self.set("services.openssh.settings.PermitRootLogin", "no")
+
+    def host_rules(self, context: Context) -> Iterator[Mistake]:
+        """The host key survives a boot, and somebody can log in."""
+        key = self._host_key(context.layout)
+        if not key or not context.layout.survives(key):
+            yield Mistake(
+                "Ssh.host_key",
+                "the host key does not survive a boot: clients would refuse the host after each",
+                key or "no dataset that is kept holds /etc/ssh or /persist",
+                "a path on a dataset that is not wiped",
+                f'Ssh(host_key="/persist{_KEY}")',
+                field_origin(self, "host_key"),
+            )
+        if not any(user.ssh_keys for user in context.users):
+            yield Mistake(
+                "Ssh",
+                "nobody can log in: passwords are off, and no user has an SSH key",
+                fix='User(..., ssh_keys=["ssh-ed25519 ..."])',
+                origin=field_origin(self, ""),
+            )
+
+    def steps(self, context: Context) -> Iterator[Step]:
+        """Look at the fingerprint at the end."""
+        user = next((u.name for u in context.users if u.ssh_keys), "root")
+        port = f" -p {self.port}" if self.port != 22 else ""  # noqa: PLR2004 - ssh's own default
+        yield Step(
+            Phase.VERIFY,
+            "SSH takes keys only",
+            "The first command must work, the second must be refused.",
+            f"ssh{port} {user}@{context.name} true\n"
+            f"ssh{port} -o PreferredAuthentications=password,keyboard-interactive {user}@{context.name}",
+            "`Permission denied (publickey)` from the second.",
+        )

@@ -1,0 +1,8 @@
+{
+  hardware.deviceTree.overlays = [
+    {
+      name = "pwm-fan";
+      dtsFile = ./fan.dts;
+    }
+  ];
+}

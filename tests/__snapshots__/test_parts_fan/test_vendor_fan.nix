@@ -1,0 +1,4 @@
+{
+  # starts the kernel with iomem=relaxed
+  services.piboxPwmFan.enable = true;
+}

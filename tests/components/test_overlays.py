@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from nixwright.parts.fan import overlay

@@ -1,7 +1,11 @@
 {
   boot.initrd = {
     # the wired network
-    availableKernelModules = [ "genet" ];
+    availableKernelModules = [
+      "genet"
+      "mdio-bcm-unimac"
+      "broadcom"
+    ];
     systemd.network = {
       enable = true;
       networks."10-eth0" = {

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from nixwright.parts.base import Part
+
+System: TypeAlias = Literal["x86_64-linux", "aarch64-linux"]
 
 
 class Board(Part):
     """The base of every board: its system, its boot loader, its consoles, and what stage 1 needs to find its disks.
 
-    Subclasses are decorated with `@record`, and say `system` as Nix does, as a class variable or a field.
+    Subclasses are decorated with `@record`; `system` is a field, with `init=False` where the hardware leaves no choice.
     """
 
     module: ClassVar[str] = "board"
 
-    system: str  # "aarch64-linux" or "x86_64-linux"
+    system: System

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from nixwright.boards.base import Board
+from nixwright.boards.base import Board, System
 from nixwright.errors import Mistake
 from nixwright.layout.content import ESP
 from nixwright.nix.values import default
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # The tree of the CM4's own carrier board: the PiBox wires Ethernet, eMMC, UART and PCIe as that does.
 DEVICE_TREE = "broadcom/bcm2711-rpi-cm4-io.dtb"
+# The MAC, its management bus and the PHY, which the kernel asks for only when the MAC's driver is there.
+_ETHERNET = ("genet", "mdio-bcm-unimac", "broadcom")
 _BOOT_ORDER = "0xf514"  # from the right: USB disks, the eMMC, USB disks at the CM4's own port, from the start
 _INSTALLER = "https://channels.nixos.org/nixos-26.05/latest-nixos-minimal-aarch64-linux.iso"
 
@@ -50,7 +53,7 @@ class PiBox(Board):
     firmware_volume_id: str
     timeout: Annotated[int, Ge(0)] = 10
     governor: Literal["conservative", "ondemand", "performance", "powersave", "schedutil"] = "ondemand"
-    system: Literal["aarch64-linux"] = "aarch64-linux"
+    system: System = field(default="aarch64-linux", init=False)
 
     def wrong(self) -> Iterator[Mistake]:
         """A volume id that udev would not show so."""
@@ -65,7 +68,7 @@ class PiBox(Board):
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The wired network and the device tree."""
-        return (EthernetHardware(("genet",)), DeviceTree("brcm,bcm2711", DEVICE_TREE))
+        return (EthernetHardware(_ETHERNET), DeviceTree("brcm,bcm2711", DEVICE_TREE))
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to the boot chain, consoles, and what stage 1 needs to see the SATA disk."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from nixwright.boards.base import Board
+from nixwright.boards.base import Board, System
 from nixwright.errors import Mistake
 from nixwright.parts.facts import EthernetHardware
 from nixwright.record import field_origin, record
@@ -23,7 +23,7 @@ _CONSOLE = {"x86_64-linux": "ttyS0", "aarch64-linux": "ttyAMA0"}  # the first UA
 class QemuVm(Board):
     """A guest of QEMU (machines q35 or virt) with UEFI, virtio disks and network, and a serial console."""
 
-    system: Literal["x86_64-linux", "aarch64-linux"] = "x86_64-linux"
+    system: System = "x86_64-linux"
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The wired network."""

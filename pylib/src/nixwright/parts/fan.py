@@ -103,8 +103,8 @@ class PwmFan(Part):
             f"The curve: {steps}. The last command warms the processor for two minutes; it ends by itself.",
             "cat /sys/class/hwmon/hwmon*/name\n"
             "grep . /sys/class/thermal/thermal_zone0/trip_point_*_temp\n"
-            "for cpu in 1 2 3 4; do timeout 120 sh -c 'while :; do :; done' & done\n"
-            "for second in $(seq 24); do sleep 5; cat /sys/class/thermal/thermal_zone0/temp"
+            "for _ in 1 2 3 4; do timeout 120 sh -c 'while :; do :; done' & done\n"
+            "for _ in $(seq 24); do sleep 5; cat /sys/class/thermal/thermal_zone0/temp"
             " /sys/class/thermal/cooling_device*/cur_state; done",
             "`pwmfan` among the names; the fan's `cur_state` rises with the temperature, and one hears it.",
         )

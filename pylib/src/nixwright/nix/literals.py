@@ -101,7 +101,7 @@ def path(text: str) -> str:
     if _PATH.match(text):
         return text
     root, _, rest = text.partition("/")
-    if root not in {"", ".", ".."} or (rest and not all(rest.split("/"))) or not (rest or root == ""):
+    if root not in {"", ".", ".."} or not (text == "/" or (rest and all(rest.split("/")))):
         raise ValueError(f"{text!r} is no Nix path: it starts with / or ./ or ../ and does not end with /")
     return f"{root}/. + {quoted('/' + rest)}" if rest else "/."
 

@@ -55,7 +55,7 @@ def tree(tmp_path: Path) -> Path:
 def evaluate(expression: str) -> subprocess.CompletedProcess[str]:
     need("nix-instantiate")
     text = f"{STAND_INS} lib = import {LIB} {{ inherit ours; }}; in {expression}"
-    command = ["nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode", "-E", text]
+    command = ["nix-instantiate", "--eval", "--strict", "--json", "-E", text]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nixwright.nix import literals
+from nixwright.nix.module import module_text
 from nixwright.nix.printer import print_expr
-from nixwright.nix.values import NixPath, Ref, Text, lib, pkgs
+from nixwright.nix.values import NixPath, Ref, Text, Value, lib, pkgs
 
 
 @pytest.mark.parametrize(
@@ -202,3 +203,13 @@ def test_kinds_of_the_built_in_types_print_as_these() -> None:
         HI = "hi"
 
     assert print_expr([Size.BIG, Word.HI, (1,)]) == '[\n  7\n  "hi"\n  [ 1 ]\n]'
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_set_that_holds_itself_is_refused(width: int) -> None:
+    value: dict[str, Value] = {str(number): number for number in range(width - 1)}
+    value["self"] = value
+    with pytest.raises(ValueError, match="holds itself"):
+        print_expr(value)
+    with pytest.raises(ValueError, match="holds itself"):
+        module_text([(("a",), value, "")])

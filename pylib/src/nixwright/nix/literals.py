@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 
 KEYWORDS = frozenset({"if", "then", "else", "assert", "with", "let", "in", "rec", "inherit", "or"})
+LONGEST_PATH = 100_000  # characters
+TOO_DEEP = "the value is nested too deep to print, or holds itself"
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*\Z")
@@ -36,6 +38,13 @@ def is_identifier(name: str) -> bool:
 def attribute(name: str) -> str:
     """Return an attribute name as it stands in a path: `enable`, `"a.b"`, `"if"`."""
     return name if is_identifier(name) else quoted(name)
+
+
+def longer_path(path: str, name: str) -> str:
+    """Return a spelled path with one more name. Raises RecursionError where only a set that holds itself gets."""
+    if len(path) > LONGEST_PATH:
+        raise RecursionError
+    return f"{path}.{attribute(name)}"
 
 
 def attribute_path(path: tuple[str, ...]) -> str:

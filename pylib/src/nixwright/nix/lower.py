@@ -87,7 +87,7 @@ def below(path: str, value: Value) -> tuple[str, Value, list[str]]:
             value = value.body
         elif isinstance(value, Mapping) and len(value) == 1:
             ((name, value),) = plain(value).items()  # type: ignore[union-attr]
-            path = f"{path}.{literals.attribute(name)}"
+            path = literals.longer_path(path, name)
         else:
             return path, value, notes
 

@@ -43,9 +43,12 @@ def module_text(bindings: Iterable[tuple[Path, Value, str]], *, imports: Sequenc
         _insert(tree, path, Commented(comment, value) if comment else value, spelled)
     out = [line if line.startswith("#") else f"# {line}".rstrip() for line in header.splitlines()]
     literals.refuse_unspeakable(header)
-    if names := free_names(tree):
-        out += printer.head(sorted(names))
-    out += _body(_plain(tree))
+    try:
+        if names := free_names(tree):
+            out += printer.head(sorted(names))
+        out += _body(_plain(tree))
+    except RecursionError:
+        raise ValueError(literals.TOO_DEEP) from None
     return "\n".join(out) + "\n"
 
 

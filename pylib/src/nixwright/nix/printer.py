@@ -30,6 +30,13 @@ def print_expr(value: Value) -> str:
     Raises ValueError for what Nix cannot hold (a NUL or a lone surrogate in a string, an integer beyond 64 bits, an
     infinite or undefined float, a name or path that is none) and TypeError for what is no `Value`.
     """
+    try:
+        return "\n".join(_lines_of(value))
+    except RecursionError:
+        raise ValueError(literals.TOO_DEEP) from None
+
+
+def _lines_of(value: Value) -> list[str]:
     out: list[str] = []
     if isinstance(value, Function) and isinstance(value.body, dict) and value.body:
         out += head(head_names(value))
@@ -45,7 +52,7 @@ def print_expr(value: Value) -> str:
             item(value, "", out)
         else:
             out.append(text)
-    return "\n".join(out)
+    return out
 
 
 def head(names: Sequence[str]) -> list[str]:
@@ -183,7 +190,7 @@ def bindings(value: Mapping[str, Value], pad: str, out: list[str]) -> None:
         path = attribute(name)
         while type(inner) is dict and len(inner) == 1:
             ((name, inner),) = inner.items()  # noqa: PLW2901 - down to where the names part
-            path = f"{path}.{attribute(name)}"
+            path = literals.longer_path(path, name)
         if isinstance(inner, Expr):
             path, inner, notes = lower.below(path, inner)  # noqa: PLW2901
             out += [pad + note for note in notes]

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from nixwright.tools.eval_options import AttrPath
 
 ESCAPE = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
-# The message stands last, after the trace, as "error: ..." with some indent; `… while` lines come before it.
-_ERROR = re.compile(r"^[ \t]*(?:\S+: )?error:[ \t]*(?P<text>\S.*)$", re.MULTILINE)
+# What may stand before the `error:` of a message, on its line: indent, and the aggregate's constituent that failed.
+_BEFORE = re.compile(r"[ \t]*(?:\S+: )*")
 _PLACE = re.compile(r"^\s*at (?P<file>\S.*?):(?P<line>\d+):(?P<column>\d+)", re.MULTILINE)
 _OPTION = re.compile(r"\boption [`'](?P<path>[^`'\n]+)'")
 _NOT_MESSAGE = re.compile(r"\s*(?:… |at \S.*:\d+:\d+|\d*\s*\||\(use '--show-trace')")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
 _GAP = re.compile(r"\n(?:[ \t]*\n){2,}")
 
 
@@ -118,14 +119,17 @@ def read_line(line: bytes) -> EvalResult:
         raise LineError(f"no JSON: {e}") from e
     try:
         parts = raw["attrPath"]
-        if type(parts) is not list or not all(type(part) is str for part in parts):
-            raise LineError("attrPath is no list of texts")
+        if type(parts) is not list:
+            raise LineError("attrPath is no list")
+        for part in parts:
+            if type(part) is not str:
+                raise LineError("attrPath holds what is no text")
         path = tuple(parts)
         if "error" in raw:
             error, drv_path = raw["error"], raw.get("drvPath")
             if not isinstance(error, str) or not isinstance(drv_path, str | None):
                 raise LineError("error or drvPath is no text")
-            return EvalFailure(path, ESCAPE.sub("", error), drv_path, raw)
+            return EvalFailure(path, plain(error), drv_path, raw)
         job = EvalJob(path, raw["name"], raw["system"], raw["drvPath"], raw.get("outputs") or {}, raw)
     except (KeyError, TypeError) as e:
         raise LineError(f"no record: {'no key ' if isinstance(e, KeyError) else ''}{e}") from e
@@ -139,19 +143,25 @@ def short(error: str) -> str:
 
     Words are Nix' own; what goes is the trace before, the source excerpt behind, and the indent.
     """
-    error = ESCAPE.sub("", error)
-    found = list(_ERROR.finditer(error))
-    if not found:
-        return error.strip()
-    first = found[-1]["text"].removeprefix("worker error: ").removeprefix("error: ")
-    after = [row for row in error[found[-1].end() :].splitlines()[1:] if not _NOT_MESSAGE.match(row)]
-    rest = textwrap.dedent("\n".join(after)).rstrip()
-    return _GAP.sub("\n\n", f"{first.rstrip()}\n{rest}").strip()
+    error = plain(error)
+    at = len(error)
+    while (at := error.rfind("error:", 0, at)) >= 0:
+        begin = error.rfind("\n", 0, at) + 1
+        first, _, after = error[at + len("error:") :].partition("\n")
+        if first.strip() and _BEFORE.fullmatch(error, begin, at):
+            rest = "\n".join(row for row in after.split("\n") if not _NOT_MESSAGE.match(row))
+            return _GAP.sub("\n\n", f"{first.strip()}\n{textwrap.dedent(rest).rstrip()}").strip()
+    return error.strip()
+
+
+def plain(text: str) -> str:
+    """Return a text without escape codes."""
+    return ESCAPE.sub("", text) if "\x1b" in text else text
 
 
 def places(error: str) -> tuple[Place, ...]:
     """Return the positions that an error names, in its order."""
-    return tuple(Place(m["file"], int(m["line"]), int(m["column"])) for m in _PLACE.finditer(ESCAPE.sub("", error)))
+    return tuple(Place(m["file"], int(m["line"]), int(m["column"])) for m in _PLACE.finditer(plain(error)))
 
 
 def options_named(error: str) -> tuple[str, ...]:
@@ -161,5 +171,4 @@ def options_named(error: str) -> tuple[str, ...]:
 
 def dotted(path: AttrPath) -> str:
     """Return an attribute for people, quoted where Nix would need it; the top itself is `(the top)`."""
-    plain = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
-    return ".".join(p if plain.fullmatch(p) else json.dumps(p, ensure_ascii=False) for p in path) or "(the top)"
+    return ".".join(p if _NAME.fullmatch(p) else json.dumps(p, ensure_ascii=False) for p in path) or "(the top)"

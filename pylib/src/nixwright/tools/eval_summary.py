@@ -134,9 +134,11 @@ class Tally:
             self.jobs += 1
             return
         self.failed += 1
+        if "cannot connect to socket at " in result.error:
+            self._store_gone = result.short
+        if self.failed > MANY and self._alike is None:
+            return
         words = result.short
-        if "cannot connect to socket at " in words:
-            self._store_gone = words
         shape = re.sub(r"\"[^\"]*\"|'[^']*'", "", words)
         self._alike = shape if self.failed == 1 or shape == self._alike else None
         self._words = self._words or words

@@ -26,11 +26,12 @@ ALLOWED_SKIPS = (
 os.environ["PATH"] = search_path()
 
 # Nix evaluates with a store of its own: the machine's may belong to root, or be none.
-_nix = tempfile.mkdtemp(prefix="nixwright-nix-")
-atexit.register(shutil.rmtree, _nix, ignore_errors=True)
-for _name, _below in {"STORE": "store", "STATE": "var/nix", "LOG": "var/log/nix", "CONF": "etc/nix"}.items():
-    os.environ[f"NIX_{_name}_DIR"] = f"{_nix}/{_below}"
-os.environ.pop("NIX_REMOTE", None)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has what its parent made
+    _nix = tempfile.mkdtemp(prefix="nixwright-nix-")
+    atexit.register(shutil.rmtree, _nix, ignore_errors=True)
+    for _name, _below in {"STORE": "store", "STATE": "var/nix", "LOG": "var/log/nix", "CONF": "etc/nix"}.items():
+        os.environ[f"NIX_{_name}_DIR"] = f"{_nix}/{_below}"
+    os.environ.pop("NIX_REMOTE", None)
 
 _skips: dict[str, str] = {}  # node id to reason, in the process that reports
 

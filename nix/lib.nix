@@ -79,15 +79,13 @@ let
         brought = broughtBy all host;
       in
       all.nixpkgs.lib.nixosSystem {
-        modules =
-          map (b: b.module) brought
-          ++ [
-            {
-              nixpkgs.hostPlatform = all.nixpkgs.lib.mkDefault host.system;
-              nixpkgs.overlays = concatMap (b: b.overlays) brought;
-            }
-            host.module
-          ];
+        modules = map (b: b.module) brought ++ [
+          {
+            nixpkgs.hostPlatform = all.nixpkgs.lib.mkDefault host.system;
+            nixpkgs.overlays = concatMap (b: b.overlays) brought;
+          }
+          host.module
+        ];
       }
     ) (hostsIn modules);
 
@@ -126,8 +124,13 @@ let
           };
         }) files;
       linux = match ".*-linux" system != null;
-      tested = if checks == null || !linux then [ ] else filter (host: hosts ? ${host}) (entries "directory" checks);
-      homeless = if checks == null then [ ] else filter (host: !(hosts ? ${host})) (entries "directory" checks);
+      tested =
+        if checks == null || !linux then
+          [ ]
+        else
+          filter (host: hosts ? ${host}) (entries "directory" checks);
+      homeless =
+        if checks == null then [ ] else filter (host: !(hosts ? ${host})) (entries "directory" checks);
     in
     if homeless != [ ] then
       throw "nixwright: checks/ has checks for hosts that modules/ has not: ${concatStringsSep ", " homeless}"

@@ -6,14 +6,12 @@
   src,
 }:
 
-runCommand "pytest"
-  { nativeBuildInputs = callPackage ./test-tools.nix { } ++ [ nixwright ]; }
-  ''
-    cp -r ${src} source
-    chmod -R u+w source
-    cd source
-    export HOME=$TMPDIR NIX_STATE_DIR=$TMPDIR/nix NIX_STORE_DIR=$TMPDIR/store
-    export PYTHONPATH=$PWD/pylib/src
-    python -m pytest -c pylib/pyproject.toml --rootdir=. tests
-    touch "$out"
-  ''
+runCommand "pytest" { nativeBuildInputs = callPackage ./test-tools.nix { } ++ [ nixwright ]; } ''
+  cp -r ${src} source
+  chmod -R u+w source
+  cd source
+  export HOME=$TMPDIR NIX_STATE_DIR=$TMPDIR/nix NIX_STORE_DIR=$TMPDIR/store
+  export PYTHONPATH=$PWD/pylib/src
+  python -m pytest -c pylib/pyproject.toml --rootdir=. tests
+  touch "$out"
+''

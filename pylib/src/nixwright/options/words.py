@@ -34,12 +34,17 @@ NIX = {
     "module": "a NixOS module: a dict, or a path",
     "float": "a number with a point, as 1.5",
 }
+VALUES = {
+    "value": "plain data: text, numbers, True or False, lists, dicts",
+    "valueOrNull": "plain data: text, numbers, True or False, None, lists, dicts",
+}
 SPECIAL = {  # patterns whose words say more than they do
     r"[^ \t\n]": "text that is not empty",
     r"^[^\n\r]*\n?(?![\s\S])": "text of one line",
     r"^[^:\n]*(?![\s\S])": "text without a colon, of one line",
     "^(?!/nix/store/.)/": "an absolute path outside of the Nix store",
     "^(?!/nix/store/.)": "a path outside of the Nix store",
+    "^/": "an absolute path",
     "^/nix/store/.*[^/]": "a path in the Nix store",
 }
 FORBIDDEN = {  # parts of a pattern that the exporter found by asking
@@ -53,6 +58,9 @@ PORT = 65535
 
 def allowed(schema: Schema, node: Node, name: str = "") -> str:
     """Return what a node takes, on one line; `name` is the option's last name, which tells a port from a number."""
+    name_of = node.get("$ref", "").removeprefix("#/$defs/")
+    if name_of in VALUES:  # they hold themselves
+        return VALUES[name_of]
     node = schema.resolve(node)
     if "anyOf" in node:
         each = list(dict.fromkeys(allowed(schema, branch, name) for branch in node["anyOf"]))

@@ -139,7 +139,6 @@ let
   # What a module's own type takes, found by asking its check. Only those known to answer: a check may fail beyond rescue
   # on a value that its author did not think of. The others are open.
   answering = [
-    "absolute pathname"
     "absolutePath"
     "filename"
     "goDuration"
@@ -224,6 +223,11 @@ let
             "^(?!/nix/store/.)${if absolute == true then "/" else ""}";
       }
       // optionalAttrs (plain || inStore != false) { x-nix = "path"; };
+    # disko's
+    "absolute pathname" = _: {
+      type = "string";
+      pattern = "^/";
+    };
     package = _: {
       type = "string";
       pattern = storePath;

@@ -27,7 +27,7 @@ class Writer:
     """Writes one host file; the value of every field is random, and so is the layout of every bracket."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 - seeded on purpose
         self.newline = self.random.choice(["\n", "\n", "\r\n"])
         self.unit = self.random.choice(["    ", "  ", "\t"])
         self.quote = self.random.choice(['"', "'"])
@@ -222,7 +222,7 @@ def held(host: Thing, path: str) -> object:
 def test_300_files_load_to_exactly_the_changed_value(block: int) -> None:
     for seed in range(block * 30, block * 30 + 30):
         text, was = host_file(seed)
-        of = random.Random(~seed)
+        of = random.Random(~seed)  # noqa: S311 - seeded on purpose
         for path, new in of.sample(sorted(values(of).items(), key=lambda pair: pair[0]), 3):
             found = get_value(text, path, RECORDS)
             assert same(found.value, was[path]), (seed, path)

@@ -1,4 +1,4 @@
-"""Entries of a bracket (a call, a list, a dict): adding and removing them in the layout of their siblings. Loads libcst."""
+"""Entries of a bracket (a call, a list, a dict), added and removed in the layout of their siblings. Loads libcst."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
+# ruff: noqa: RET503 - refuse() never returns
 """Changing one value of a host file: comments and layout stay as written, and every byte outside the value.
 
-A path (`nixwright.source.field`) begins at the one `Host(...)` that the file binds, or at a name of the file. It is followed
-through keywords and positions, lists, dicts and names that are bound once, to where the value is written literally. What is
-computed, looped, built by a helper function or bound twice is refused, with the reason and the line.
+A path (`nixwright.source.field`) begins at the one `Host(...)` that the file binds, or at a name of the file. It is
+followed through keywords and positions, lists, dicts and names that are bound once, to where the value is written
+literally. What is computed, looped, built by a helper function or bound twice is refused, with the reason and the line.
 
-Which positional argument is which field is given as a mapping of class names to field names in order; a last name with a star
-(`*partitions`) takes all positional arguments from there on.
+Which positional argument is which field is given as a mapping of class names to field names in order; a last name with
+a star (`*partitions`) takes all positional arguments from there on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import difflib
 import io
 import tokenize
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nixwright.errors import Mistake, MistakeError
 from nixwright.source.field import parse
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nixwright.source.brackets import Splice
-    from nixwright.source.walk import Target, Tree
+    from nixwright.source.walk import Item, Target, Tree
 
     Records = Mapping[str, Sequence[str]]
 
@@ -70,7 +71,8 @@ class Edit:
 def get_value(text: str, field: str, records: Records, *, file: str = "") -> Found:
     """Return the value of a field of the host file `text`, and its line. `file` is named in mistakes.
 
-    Raises MistakeError where the field is none, or its value is not written literally; its origin is the line that says why.
+    Raises MistakeError where the field is none, or its value is not written literally; its origin is the line that says
+    why.
     """
     tree, target = _find(text, field, records, file)
     if target.node is None:
@@ -82,9 +84,9 @@ def get_value(text: str, field: str, records: Records, *, file: str = "") -> Fou
 def set_value(text: str, field: str, value: object, records: Records, *, file: str = "") -> Edit:
     """Return the host file with the value of a field changed, or added where its record has it and nothing is written.
 
-    `value` is a Python literal, a `Call`, a `Name`, or a `Source`, whose text is put in as it is. Lists and dicts are changed entry by
-    entry. The result is read back before it is returned. Raises MistakeError, as `get_value` does, and where the value is no
-    literal or names what the file does not import.
+    `value` is a Python literal, a `Call`, a `Name`, or a `Source`, whose text is put in as it is. Lists and dicts are
+    changed entry by entry. The result is read back before it is returned. Raises MistakeError, as `get_value` does, and
+    where the value is no literal or names what the file does not import.
     """
     tree, target = _find(text, field, records, file)
     wanted = _wanted(tree, value)
@@ -107,7 +109,8 @@ def set_value(text: str, field: str, value: object, records: Records, *, file: s
 def remove_value(text: str, field: str, records: Records, *, file: str = "") -> Edit:
     """Return the host file without a keyword argument, a list's or a dict's entry; what is not written is left so.
 
-    Raises MistakeError, as `get_value` does, and where the value is bound to a name, or other arguments depend on its position.
+    Raises MistakeError, as `get_value` does, and where the value is bound to a name, or other arguments depend on its
+    position.
     """
     tree, target = _find(text, field, records, file)
     if target.node is None:
@@ -117,7 +120,7 @@ def remove_value(text: str, field: str, records: Records, *, file: str = "") -> 
     line, holder = tree.line(target.node), target.holder
     if holder is None:
         tree.refuse("is bound to a name", line, fix="remove it by hand where the name is used")
-    items = getattr(holder, "args", None) or getattr(holder, "elements", ())
+    items: Sequence[Any] = getattr(holder, "args", getattr(holder, "elements", ()))
     item = items[target.index]
     if hasattr(item, "keyword") and item.keyword is None and target.index < len(items) - 1:
         tree.refuse("is given by its position, with other arguments after it", line)
@@ -190,6 +193,7 @@ def _add(tree: Tree, target: Target, value: object, wanted: object) -> Edit:
     from nixwright.source import brackets  # noqa: PLC0415 - loads libcst
 
     holder = target.holder
+    items: Sequence[Item]
     match holder:
         case cst.Call(args=args):
             items, new = args, brackets.keyword(str(target.key), value)
@@ -208,7 +212,9 @@ def _add(tree: Tree, target: Target, value: object, wanted: object) -> Edit:
     tree.refuse("cannot be added there", tree.line(holder), fix="add it by hand")
 
 
-def _edit(tree: Tree, data: bytes, old: str, new: str, line: int, target: Target, shared: tuple[int, ...]) -> Edit:
+def _edit(  # noqa: PLR0913, PLR0917 - it fills the fields of an Edit
+    tree: Tree, data: bytes, old: str, new: str, line: int, target: Target, shared: tuple[int, ...]
+) -> Edit:
     before, after = tree.bom + tree.data.decode(), tree.bom + data.decode()
     gone = _comments(tree.data)
     for comment in _comments(data):

@@ -1,3 +1,4 @@
+# ruff: noqa: N802 - the visitor's names are libcst's
 """What a file's names are bound to at module level, and why some cannot be followed. Loads libcst."""
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _CHANGES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One place that binds a name: its value where that is written there, else why it cannot be read from the source."""
+    """One place that binds a name: its value where that is written, else why it cannot be read from the source."""
 
     line: int
     value: cst.BaseExpression | None = None
@@ -81,7 +82,7 @@ class _Collector:
         for statement in body:
             self.statement(statement, why)
 
-    def statement(self, node: cst.CSTNode, why: str) -> None:  # noqa: C901 - one arm a kind of statement
+    def statement(self, node: cst.CSTNode, why: str) -> None:  # noqa: C901, PLR0912 - one arm a kind of statement
         line = self.line(node)
         match node:
             case cst.SimpleStatementLine() | cst.SimpleStatementSuite():
@@ -121,7 +122,7 @@ class _Collector:
             elif below is not None:
                 self.inside(below, why)
 
-    def small(self, node: cst.CSTNode, why: str) -> None:
+    def small(self, node: cst.CSTNode, why: str) -> None:  # noqa: C901 - one arm a kind of statement
         line = self.line(node)
         match node:
             case cst.Assign():
@@ -136,19 +137,19 @@ class _Collector:
                 self.targets(target, Binding(line, why=f"is changed in line {line}"))
             case cst.Del(target=target):
                 self.targets(target, Binding(line, why=f"is deleted in line {line}"))
-            case cst.ImportFrom(names=names) if not isinstance(names, cst.ImportStar):
+            case cst.ImportFrom(names=aliases) if not isinstance(aliases, cst.ImportStar):
                 module = "." * len(node.relative) + (dotted(node.module) if node.module else "")
-                for name in names:
-                    local = name.asname.name if name.asname else name.name
+                for alias in aliases:
+                    local = alias.asname.name if alias.asname else alias.name
                     why_not = f"comes from {module}: change it there"
-                    self.bind(dotted(local), Binding(line, None, why_not, module, dotted(name.name)))
-            case cst.Import(names=names):
-                for name in names:
-                    local = dotted(name.asname.name) if name.asname else dotted(name.name).partition(".")[0]
-                    self.bind(local, Binding(line, why="is a module"))
+                    self.bind(dotted(local), Binding(line, None, why_not, module, dotted(alias.name)))
+            case cst.Import(names=aliases):
+                for alias in aliases:
+                    name = dotted(alias.asname.name) if alias.asname else dotted(alias.name).partition(".")[0]
+                    self.bind(name, Binding(line, why="is a module"))
 
     def targets(self, node: cst.CSTNode, binding: Binding) -> None:
-        """Bind every name in a target; a change of what a name holds (`x[0] = 1`, `x.a = 1`) is a change of the name."""
+        """Bind every name in a target; a change of what a name holds (`x[0] = 1`, `x.a = 1`) is one of the name."""
         match node:
             case cst.Name(value=name):
                 self.bind(name, binding)

@@ -1,7 +1,7 @@
 """What looks like a secret in plain values: known shapes, and strings too random to be anything else.
 
-It sees pairs of a path and a value and knows nothing of Nix; the settings of a host and the texts of generated files are
-both looked at in this way. A finding says where and which shape, and never repeats the secret, nor a part of it.
+It sees pairs of a path and a value and knows nothing of Nix; the settings of a host and the texts of generated files
+are both looked at in this way. A finding says where and which shape, and never repeats the secret, nor a part of it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ _REFERENCE = re.compile(r"^(?:ext:[^=\s]+|/\S+|\$\{?\w+\}?|@[\w.-]+@|%[dt]/\S+|<
 # What is public though it looks random. Taken out of a line before its words are weighed.
 _PUBLIC = re.compile(
     r"""
-      \b(?:sk-)?(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp\d+)(?:@openssh\.com)?\s+AAAA[A-Za-z0-9+/=]+   # ssh public keys
+      \b(?:sk-)?(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp\d+)(?:@openssh\.com)?\s+AAAA[A-Za-z0-9+/=]+   # ssh keys
     | \bSHA256:[A-Za-z0-9+/]{43}=?                                         # their fingerprints
     | \bage1[02-9ac-hj-np-z]{50,}                                          # age recipients
     | /nix/store/[0-9a-z]{32}-[\w.+?=-]+                                   # store paths
@@ -154,7 +155,7 @@ def _random(line: str) -> str:
 def _mixed(word: str) -> bool:
     """Tell whether a word mixes its characters as random text does, and not by joining words that can be read."""
     kinds = sum(any(test(c) for c in word) for test in (str.isupper, str.islower, str.isdigit))
-    turns = sum(_kind(a) != _kind(b) for a, b in zip(word, word[1:], strict=False))
+    turns = sum(_kind(a) != _kind(b) for a, b in pairwise(word))
     return kinds >= _KINDS and turns * 3 >= len(word)
 
 

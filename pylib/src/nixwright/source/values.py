@@ -64,7 +64,7 @@ def read(text: str) -> object:
     return _value(node)
 
 
-def _value(node: ast.expr) -> object:
+def _value(node: ast.expr) -> object:  # noqa: PLR0911 - one arm a kind of value
     match node:
         case ast.Constant(value=value):
             return value
@@ -171,7 +171,7 @@ def written(value: object, style: Style, column: int = 0) -> str:
         return flat
     inner = style.deeper()
     column = len(inner.indent.expandtabs(4))
-    opens, closes = {list: "[]", tuple: "()", dict: "{}"}.get(type(value), "()")
+    opens, closes = ("[", "]") if isinstance(value, list) else ("{", "}") if isinstance(value, dict) else ("(", ")")
     match value:
         case Call(name=name, args=args, keywords=keywords):
             if not args and not keywords:
@@ -189,7 +189,7 @@ def written(value: object, style: Style, column: int = 0) -> str:
     return f"{opens}{style.newline}{lines}{style.indent}{closes}"
 
 
-def _flat(value: object, style: Style) -> str:
+def _flat(value: object, style: Style) -> str:  # noqa: C901, PLR0911 - one arm a kind of value
     match value:
         case Source(text=text):
             return text
@@ -223,9 +223,9 @@ def _quoted(text: str, quote: str) -> str:
 def from_words(words: Sequence[str], like: object = None) -> object:
     """Return the value that words of a command line mean, where `like` is the value that stands there now.
 
-    A string stays one: `state_version 26.11` is no number. What is quoted as Python quotes is taken as Python. For a list of
-    strings each word is an entry, unless the one word is a list itself. Anything else is read as Python; where that fails, the
-    word is a string. `true` and `false` are taken for a bool, as Nix writes them.
+    A string stays one: `state_version 26.11` is no number. What is quoted as Python quotes is taken as Python. For a
+    list of strings each word is an entry, unless the one word is a list itself. Anything else is read as Python; where
+    that fails, the word is a string. `true` and `false` are taken for a bool, as Nix writes them.
     """
     if isinstance(like, list) and (len(words) != 1 or not _is_literal(words[0], list)):
         entry = like[0] if like else ""

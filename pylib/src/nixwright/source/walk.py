@@ -1,3 +1,4 @@
+# ruff: noqa: RET503 - refuse() never returns
 """From a field path to the place in the source where its value is written. Loads libcst."""
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Target:
 
 
 class Tree:
-    """A host file, parsed, and where everything in it stands. Offsets count bytes of UTF-8, without a byte-order mark."""
+    """A host file, parsed, and where everything stands. Offsets count bytes of UTF-8, after a byte-order mark."""
 
     def __init__(self, text: str, records: Mapping[str, Sequence[str]], file: str = "", field: str = "") -> None:
         """Parse. Raises MistakeError where the text is no Python."""
@@ -153,11 +154,7 @@ class Tree:
             return ""
         last = self.names.original(name).rpartition(".")[2]
         bound = self.names.bindings.get(name.partition(".")[0], [])
-        if (
-            "." in name
-            and not (len(bound) == 1 and bound[0].why in {"is a module"})
-            and not (bound and bound[0].module)
-        ):
+        if "." in name and not (len(bound) == 1 and bound[0].why == "is a module") and not (bound and bound[0].module):
             return ""  # a method of a value
         if any("function" in b.why for b in self.names.bindings.get(last, [])):
             return ""
@@ -221,12 +218,13 @@ class Tree:
             target = Target(node)
         while rest:
             through_before = len(through)
-            target, rest = self._down(node, rest, steps[: len(steps) - len(rest)], through)
-            if isinstance(target, Rest):
-                node = target
+            below, rest = self._down(node, rest, steps[: len(steps) - len(rest)], through)
+            if isinstance(below, Rest):
+                node = below
                 if not rest:
-                    self.refuse("is several arguments", self.line(target.call), fix=f"say which: {said(steps)}[0]")
+                    self.refuse("is several arguments", self.line(below.call), fix=f"say which: {said(steps)}[0]")
                 continue
+            target = below
             if target.node is None:
                 break
             node = self.follow(target.node, through)
@@ -253,7 +251,7 @@ class Tree:
         self.value(node)  # says what else it is
         self.refuse(f"{said(above)} has nothing below it", self.line(node))
 
-    def _in_call(
+    def _in_call(  # noqa: C901, PLR0912 - one arm a way to pass an argument
         self, call: cst.Call, name: str, rest: tuple[Step, ...], above: tuple[Step, ...], through: list[tuple[str, int]]
     ) -> tuple[Target | Rest, tuple[Step, ...]]:
         step, line, known = rest[0], self.line(call), self.records.get(name)
@@ -298,7 +296,7 @@ class Tree:
             self.refuse(f"{said((*above, rest[0]))} is not written in this file", line)
         return target
 
-    def _in_dict(
+    def _in_dict(  # noqa: C901 - keys, several steps that are one key, and what is unpacked
         self, node: cst.Dict, rest: tuple[Step, ...], above: tuple[Step, ...], through: list[tuple[str, int]]
     ) -> tuple[Target, tuple[Step, ...]]:
         """Find a key, the longest first: several steps may be one key with dots in it."""
@@ -337,7 +335,7 @@ class Tree:
             rest[run - 1 :], (*above, *rest[: run - 1]), Target(None, node, key=added), self.line(node)
         ), ()
 
-    def _in_list(
+    def _in_list(  # noqa: C901 - by number, by class, by name
         self,
         node: cst.BaseExpression | Rest,
         rest: tuple[Step, ...],

@@ -261,7 +261,12 @@ BAD: list[tuple[str, dict[str, object], str, str]] = [
         "users.users.ivan.extraGroups",
         "has a group that nothing defines",
     ),
-    ("unique_ids", {"users.users.eva": {"isNormalUser": True, "uid": 1000}}, "users.users.eva.uid", "is that of ivan too"),
+    (
+        "unique_ids",
+        {"users.users.eva": {"isNormalUser": True, "uid": 1000}},
+        "users.users.eva.uid",
+        "is that of ivan too",
+    ),
 ]
 
 
@@ -283,7 +288,7 @@ def test_without_its_rule_a_mistake_is_not_told(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_is_missing_is_not_told_where_the_users_own_modules_may_have_it() -> None:
-    gone = {p: None for p in ("system.stateVersion", "networking.hostId", "users.groups.svc", "users.mutableUsers")}
+    gone = dict.fromkeys(("system.stateVersion", "networking.hostId", "users.groups.svc", "users.mutableUsers"))
     assert told(gone, complete=False) == []
     assert len(told(gone)) == 3
 

@@ -17,7 +17,7 @@ _INTERPRETER = tuple({f"{Path(p)}/" for p in (sys.prefix, sys.base_prefix)})
 
 
 @lru_cache(maxsize=4096)
-def _is_users(filename: str) -> bool:
+def is_users(filename: str) -> bool:
     """Tell a user's own file from ours, the interpreter's, and generated code."""
     return not (filename.startswith(("<", _OURS)) or filename.startswith(_INTERPRETER))
 
@@ -73,7 +73,7 @@ def here() -> Origin:
     calls = []
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the public inspect.stack() reads source files for every frame
     while frame is not None:
-        if _is_users(frame.f_code.co_filename):
+        if is_users(frame.f_code.co_filename):
             calls.append(Call(frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return Origin(tuple(calls))
@@ -111,15 +111,19 @@ def _line_of(call: Call, field: str, position: int) -> int:
         line = found.lineno
     else:
         return line
-    for name in below:
+    while below:
+        name = below.pop(0)
         if isinstance(found, ast.List | ast.Tuple) and name.isdigit() and int(name) < len(found.elts):
             found = found.elts[int(name)]
+            line = found.lineno
         elif isinstance(found, ast.Dict):
-            entries = zip(found.keys, found.values, strict=True)
-            found = next((v for k, v in entries if isinstance(k, ast.Constant) and str(k.value) == name), None)
+            # a key may hold dots itself: the longest that fits is meant
+            entries = {str(k.value): (k, v) for k, v in zip(found.keys, found.values, strict=True) if isinstance(k, ast.Constant)}
+            size = next((n for n in range(len(below), -1, -1) if ".".join([name, *below[:n]]) in entries), None)
+            if size is None:
+                break
+            key, found = entries[".".join([name, *below[:size]])]
+            line, below = key.lineno, below[size:]
         else:
             break
-        if found is None:
-            break
-        line = found.lineno
     return line

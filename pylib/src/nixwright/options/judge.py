@@ -88,7 +88,7 @@ def _plainly(key: str, rule: Any, value: Any) -> bool:
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    """jsonschema's validator of draft 2020-12, with Nix' ideas of what is an integer, a list and an attribute set."""
+    """Jsonschema's validator of draft 2020-12, with Nix' ideas of what is an integer, a list and an attribute set."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 70 ms that a right host does not pay
     from jsonschema.validators import extend  # noqa: PLC0415
 

@@ -89,7 +89,9 @@ def initrd_ssh(view: HostView) -> Iterator[Mistake]:
         if keys and in_store:
             what = "a private key in the Nix store, where everybody can read it"
             fix = 'write the path on the host as text: "/persist/etc/ssh/initrd_ssh_host_ed25519_key"'
-            yield wrong(keys, what, given=str(getattr(key, "text", key)), allowed="a path outside of the store", fix=fix)
+            yield wrong(
+                keys, what, given=str(getattr(key, "text", key)), allowed="a path outside of the store", fix=fix
+            )
     if not (enable and enable.value is True):
         return
     option = "boot.initrd.network.ssh"
@@ -97,7 +99,11 @@ def initrd_ssh(view: HostView) -> Iterator[Mistake]:
         what = "is missing: ssh in the initrd needs host keys that are made beforehand"
         fix = "ssh-keygen -t ed25519 -N '' -f KEY on the host, and the path of KEY here"
         yield missing(f"{option}.hostKeys", what, fix=fix, because=enable)
-    allowed = (f"{option}.authorizedKeys", f"{option}.authorizedKeyFiles", "users.users.root.openssh.authorizedKeys.keys")
+    allowed = (
+        f"{option}.authorizedKeys",
+        f"{option}.authorizedKeyFiles",
+        "users.users.root.openssh.authorizedKeys.keys",
+    )
     if not any(view.elements(name) for name in allowed):
         what = "is missing: nobody could log in to the initrd"
         yield missing(allowed[0], what, fix="list at least one public key", because=enable)
@@ -131,7 +137,9 @@ def resume_device(view: HostView) -> Iterator[Mistake]:
     """system/boot/stage-1.nix."""
     device = view.one("boot.resumeDevice")
     if device and isinstance(device.value, str) and device.value and not device.value.startswith("/"):
-        yield wrong(device, "must be an absolute path, as it is no label", given=device.value, fix="name /dev/disk/by-*")
+        yield wrong(
+            device, "must be an absolute path, as it is no label", given=device.value, fix="name /dev/disk/by-*"
+        )
 
 
 def state_version(view: HostView) -> Iterator[Mistake]:

@@ -84,7 +84,11 @@ def swap(view: HostView) -> Iterator[Mistake]:
                 yield wrong(definition, what, given=device, allowed="/dev/disk/by-partuuid/... or by-partlabel")
     for definition in view.definitions:
         path = definition.path
-        if path[:3] == ("disko", "devices", "zpool") and path[-2:] == ("content", "type") and definition.value == "swap":
+        if (
+            path[:3] == ("disko", "devices", "zpool")
+            and path[-2:] == ("content", "type")
+            and definition.value == "swap"
+        ):
             what = "is swap on a ZFS volume, which locks up when memory is short"
             yield wrong(definition, what, fix="give swap a partition of its own")
 

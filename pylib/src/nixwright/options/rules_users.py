@@ -17,8 +17,38 @@ if TYPE_CHECKING:
 
 FIRST_NORMAL = 1000  # the first uid of people
 GROUPS = frozenset(
-    "adm audio cdrom clock dialout disk floppy input keys kmem kvm lp networkmanager nixbld nogroup render root sgx shadow "
-    "systemd-journal systemd-network systemd-resolve systemd-timesync tape tty users utmp uucp video wheel".split()
+    [
+        "adm",
+        "audio",
+        "cdrom",
+        "clock",
+        "dialout",
+        "disk",
+        "floppy",
+        "input",
+        "keys",
+        "kmem",
+        "kvm",
+        "lp",
+        "networkmanager",
+        "nixbld",
+        "nogroup",
+        "render",
+        "root",
+        "sgx",
+        "shadow",
+        "systemd-journal",
+        "systemd-network",
+        "systemd-resolve",
+        "systemd-timesync",
+        "tape",
+        "tty",
+        "users",
+        "utmp",
+        "uucp",
+        "video",
+        "wheel",
+    ]
 )
 BUILT_IN = {"root", "nobody"}  # users that NixOS defines whole
 BASE = "users.users"
@@ -78,12 +108,16 @@ def kinds_of_users(view: HostView) -> Iterator[Mistake]:
         if normal is True and isinstance(uid, int) and uid < FIRST_NORMAL:
             definition = view.one(BASE, user, "uid")
             if definition:
-                yield wrong(definition, "is a system user's, and isNormalUser is set", given=str(uid), allowed="1000 up")
+                yield wrong(
+                    definition, "is a system user's, and isNormalUser is set", given=str(uid), allowed="1000 up"
+                )
         if is_system == (normal is True):
             what = "is both a normal and a system user" if is_system else "is neither a normal nor a system user"
             yield wrong(first, what, fix=f"set just one of {BASE}.{user}.isNormalUser and isSystemUser")
         elif is_system and _is(view, user, "group") is None:
-            yield missing(f"{BASE}.{user}.group", "is missing", fix=f'set "{user}" and users.groups.{user}', because=first)
+            yield missing(
+                f"{BASE}.{user}.group", "is missing", fix=f'set "{user}" and users.groups.{user}', because=first
+            )
 
 
 def groups_of_users(view: HostView) -> Iterator[Mistake]:
@@ -99,7 +133,9 @@ def groups_of_users(view: HostView) -> Iterator[Mistake]:
             for name in definition.value if isinstance(definition.value, list) else ():
                 near = get_close_matches(name, GROUPS, 1, 0.8) if isinstance(name, str) else []
                 if near and name not in GROUPS | ours | anywhere:
-                    yield wrong(definition, "has a group that nothing defines", given=name, fix=f"did you mean {near[0]}?")
+                    yield wrong(
+                        definition, "has a group that nothing defines", given=name, fix=f"did you mean {near[0]}?"
+                    )
 
 
 def unique_ids(view: HostView) -> Iterator[Mistake]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nixwright import options
 from nixwright.errors import ToolError
 from nixwright.nix.literals import quoted
 from nixwright.tools.command import output_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 EXPORTER = Path(options.__file__).parent / "data" / "option-schema.nix"
 _LONGEST = 600.0  # seconds; NixOS whole takes 5

@@ -1,0 +1,167 @@
+"""What runs in the child that loads one host file: the user's Python, then our own look at what it made."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from nixwright.errors import Mistake, MistakeError, collecting
+from nixwright.generation import generate
+from nixwright.host import Host
+from nixwright.origin import is_users
+from nixwright.record import field_origin, origin_of
+from nixwright.report.mistakes import Spot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+    from nixwright.errors import Place
+
+_MODULE = "nixwright_host_file"  # the name under which the file's own classes find their annotations
+
+
+class _Stopped(BaseException):
+    """The parent wants us to stop: too long, or too much printed."""
+
+
+def run(path: Path, root: Path, source: str, pipe: int) -> None:
+    """Load the host file, generate its files, and write the result to the pipe as one line of JSON. Never raises."""
+    signal.signal(signal.SIGALRM, _stop)
+    sys.dont_write_bytecode = True  # nothing is written but what gen says
+    sys.path.insert(0, str(path.parent))
+    answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "stopped": None}
+    with collecting() as found:
+        try:
+            host = _host_of(path, source)
+            answer["name"], answer["at"] = str(host.name), _place(field_origin(host, "name"), path)
+            answer["files"] = generate(host, root, source)
+        except _Stopped as stop:
+            answer["stopped"] = _user_line(stop, path)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the user's to know
+            _unlimit()
+            _explain(error, path, found)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    answer["mistakes"] = [_data(m, path) for m in found]
+    sys.stdout.flush()
+    with os.fdopen(pipe, "wb") as out:
+        out.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Stopped
+
+
+def _unlimit() -> None:
+    """Let the telling of a MemoryError have memory."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+
+def _host_of(path: Path, source: str) -> Host:
+    """Run the file and return the one host that it binds."""
+    module = ModuleType(_MODULE)
+    module.__file__ = str(path)
+    sys.modules[_MODULE] = module
+    try:
+        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except OSError as error:
+        raise MistakeError(
+            Mistake("host file", f"cannot be read: {error.strerror}", source, "", "", Spot(str(path), 0))
+        ) from error
+    exec(code, module.__dict__)  # noqa: S102 - a host file is Python, and this is where it runs
+    hosts = list({id(v): v for v in vars(module).values() if isinstance(v, Host)}.values())
+    if len(hosts) == 1:
+        return hosts[0]
+    if not hosts:
+        raise MistakeError(
+            Mistake(
+                "host file", "has no host", "", "one Host, bound to a name", "host = Host(name=...)", Spot(str(path), 1)
+            )
+        )
+    names = ", ".join(str(h.name) for h in hosts)
+    first, second = origin_of(hosts[0]), origin_of(hosts[1])
+    raise MistakeError(
+        Mistake(
+            "Host", "the file has two hosts", names, "one Host a file", "move one to a file of its own", second, first
+        )
+    )
+
+
+def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
+    """Add the mistake that an exception stands for."""
+    if isinstance(error, MistakeError):
+        found.extend(m for m in error.mistakes if m not in found)
+        return
+    file, line = _user_line(error, path)
+    spot = Spot(file, line, tuple(c for c in _user_lines(error)[1:] if c != (file, line)))
+    name, text = type(error).__name__, _first_line(error)
+    if isinstance(error, SyntaxError):
+        file, line = error.filename or str(path), error.lineno or 1
+        made = Mistake(name, error.msg, (error.text or "").strip(), "", "", Spot(file, line))
+    elif isinstance(error, ImportError):
+        made = Mistake("import", text, "", "modules beside the host file, or installed", "", spot)
+    elif isinstance(error, MemoryError):
+        limit = "takes more memory than a host file may have"
+        made = Mistake("host file", limit, "", "--memory-limit MIB", "let the file only describe the host", spot)
+    elif isinstance(error, SystemExit):
+        made = Mistake("host file", f"ends the program (exit status {error.code})", "", "", "remove the call", spot)
+    elif _is_ours(error) and found:
+        return  # a follow-up of a mistake that is told already: what it was made of is broken
+    elif _is_ours(error):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{name}: {text} ({last.filename.rpartition('nixwright/')[2]}:{last.lineno})"
+        made = Mistake(
+            "nixwright", f"has a bug of its own: {text}", "", "", "please report it with this host file", spot
+        )
+    else:
+        made = Mistake(name, text, "", "", "", spot)
+    found.append(made)
+
+
+def _first_line(error: BaseException) -> str:
+    """The exception's own words, short: the first line, of 200 characters at most."""
+    lines = str(error).strip().splitlines()
+    limit = 200
+    return (lines[0] if len(lines[0]) <= limit else f"{lines[0][:limit]}…") if lines else "without a word"
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Tell whether it was raised in nixwright itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    innermost = next((f for f in reversed(frames) if not f.filename.startswith("<")), None)
+    return innermost is not None and not is_users(innermost.filename) and "/nixwright/" in innermost.filename
+
+
+def _user_lines(error: BaseException) -> list[tuple[str, int]]:
+    """File and line of each frame in the user's own files, innermost first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [(f.filename, f.lineno or 1) for f in reversed(frames) if is_users(f.filename)]
+
+
+def _user_line(error: BaseException, path: Path) -> tuple[str, int]:
+    return next(iter(_user_lines(error)), (str(path), 1))
+
+
+def _data(mistake: Mistake, path: Path) -> dict[str, Any]:
+    m = mistake
+    found: dict[str, Any] = {"field": m.field, "what": m.what, "given": m.given, "allowed": m.allowed, "fix": m.fix}
+    return found | {"at": _place(m.origin, path), "other": _place(m.other, path)}
+
+
+def _place(place: Place | None, path: Path) -> list[Any] | None:
+    """File, line, and the calls that led there, resolved to lines while their code is at hand."""
+    if place is None:
+        return None
+    file, line = place.place()
+    chain = list(place.chain) if isinstance(place, Spot) else getattr(place, "chain", list)()[1:]
+    # above the host file there is only what started us
+    while chain and chain[-1][0] != str(path):
+        chain.pop()
+    return [file, line, [list(c) for c in chain if c != (file, line)]]

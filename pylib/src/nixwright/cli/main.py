@@ -1,0 +1,42 @@
+"""The command `nixwright`. Only the module of the command that is given is imported."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from nixwright.errors import NixwrightError
+
+COMMANDS = ("gen", "new", "runbook", "schema")
+FAILED = 2
+_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; return 0 where done, 1 where files are not as they should be, 2 for mistakes and failures."""
+    # pydantic looks for plugins in every installed package's metadata: time for nothing, and another's hand in our types
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    given = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="nixwright", description="NixOS modules from typed Python host files.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:
+        import_module(f"nixwright.cli.{name}").add(commands)
+    args = parser.parse_args(given)
+    try:
+        status: int = import_module(f"nixwright.cli.{args.command}").run(args)
+        sys.stdout.flush()
+    except NixwrightError as error:
+        print(f"nixwright: {error}", file=sys.stderr)  # noqa: T201
+        return FAILED
+    except BrokenPipeError:  # `| head` has seen enough; what Python flushes at its end must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

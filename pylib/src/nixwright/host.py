@@ -1,0 +1,227 @@
+"""A host, its users, and references to secrets: what a host file binds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import (
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import KW_ONLY, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nixwright.errors import Mistake
+from nixwright.groups import nobody_defines
+from nixwright.layout.disk import Disk  # noqa: TC001 - as above
+from nixwright.layout.model import Layout
+from nixwright.options.settings import Setting
+from nixwright.parts.base import Context, Part, UserView
+from nixwright.record import field_origin, is_broken, origin_of, record
+from nixwright.report.mistakes import HIDDEN
+from nixwright.runbook import Phase, Step
+from nixwright.ssh_key import wrong_with
+
+if TYPE_CHECKING:
+    from nixwright.nix.values import Value
+
+    _Values: TypeAlias = Mapping[str, Value]
+else:
+    _Values = Mapping[str, Any]  # what the values may be, the option schema knows
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_HOST_ID = re.compile(r"[0-9a-fA-F]{8}")
+_RELEASE = re.compile(r"\d\d\.(05|11)")
+_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_PATH = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
+_CRYPTED = re.compile(r"\$[0-9a-z]+\$")
+
+
+@record
+class SecretFile:
+    """A secret by the path on the target where it lies. The secret itself is never written down."""
+
+    path: str
+
+    def wrong(self) -> Iterator[Mistake]:
+        """What is no path may be the secret: it is not repeated."""
+        allowed = "an absolute path on the target, of plain characters"
+        if not _PATH.fullmatch(self.path) or "/../" in f"{self.path}/" or _CRYPTED.match(self.path):
+            yield Mistake("path", "is no path", HIDDEN, allowed, 'SecretFile("/persist/passwords/NAME")')
+        elif self.path.startswith("/nix/store/"):
+            fix = 'SecretFile("/persist/passwords/NAME")'
+            yield Mistake("path", "everybody can read the Nix store", self.path, "a path outside /nix/store", fix)
+
+
+@record
+class User:
+    """A user of the host, or `root`. `password` is a file with the hash that `mkpasswd` prints."""
+
+    name: str
+    groups: Sequence[str] = ()
+    ssh_keys: Sequence[str] = ()
+    password: SecretFile | None = None
+
+    def wrong(self) -> Iterator[Mistake]:
+        """Names that are none, keys that are none."""
+        if not _ACCOUNT.fullmatch(self.name):
+            allowed = "up to 31 of a-z, 0-9, _ and -, the first a letter or _"
+            yield Mistake("name", "is no user name", repr(self.name), allowed, 'User("ivan")')
+        for index, key in enumerate(self.ssh_keys):
+            why = wrong_with(key)
+            if why:
+                private = "PRIVATE" in key
+                given = HIDDEN if private else repr(key if len(key) <= _KEY_SHOWN else f"{key[:_KEY_SHOWN]}...")
+                fix = "the line of the file that ends in .pub"
+                yield Mistake(f"ssh_keys[{index}]", why, given, "TYPE BASE64 COMMENT, as ssh-keygen prints it", fix)
+
+    @property
+    def can_become_root(self) -> bool:
+        """Whether the user is root or may use sudo."""
+        return self.name == "root" or "wheel" in self.groups
+
+    @property
+    def can_log_in(self) -> bool:
+        """Whether there is anything to log in with."""
+        return self.password is not None or bool(self.ssh_keys)
+
+
+_KEY_SHOWN = 40  # characters of a key that a message shows
+
+
+@record
+class Host:
+    """One machine: a board, disks, parts, users.
+
+    `settings` maps Nix attribute paths of NixOS options to values, and outranks the parts. `imports` are modules of the
+    user's own, named from the host file's directory and left alone. `host_id` is needed with ZFS.
+    """
+
+    name: str
+    _: KW_ONLY
+    host_id: str | None = None
+    state_version: str
+    board: Part
+    disks: Sequence[Disk] = ()
+    parts: Sequence[Part] = ()
+    users: Sequence[User] = ()
+    settings: _Values = field(default_factory=dict)
+    imports: Sequence[str] = ()
+
+    def wrong(self) -> Iterator[Mistake]:
+        """What the types cannot say."""
+        if not _LABEL.fullmatch(self.name):
+            allowed = "up to 63 of a-z, 0-9 and -, no - at either end"
+            yield Mistake("name", "is no host name", repr(self.name), allowed, 'name="pibox"')
+        if self.host_id is not None and (not _HOST_ID.fullmatch(self.host_id) or not int(self.host_id, 16)):
+            allowed = "8 hexadecimal digits, not all 0"
+            yield Mistake("host_id", "is no hostId", repr(self.host_id), allowed, NEW_ID)
+        if not _RELEASE.fullmatch(self.state_version):
+            fix = "the release that the host was first installed with"
+            yield Mistake("state_version", "is no NixOS release", repr(self.state_version), 'as in "26.05"', fix)
+        names: dict[str, int] = {}
+        for index, user in enumerate(self.users):
+            if names.setdefault(str(user.name), index) != index:
+                fix = "make one of the two"
+                yield Mistake(f"users[{index}].name", "two users of one name", repr(user.name), "", fix)
+
+    def layout(self) -> Layout:
+        """Return the layout of the disks; what is wrong with the whole of it is reported."""
+        return Layout.of(self.disks)
+
+    def context(self, layout: Layout) -> Context:
+        """Return what parts see of this host."""
+        members = [p for p in (self.board, *self.parts) if not is_broken(p)]
+        facts = [f for p in members for f in p.provides(layout)]
+        users = [UserView(u.name, tuple(u.groups), tuple(u.ssh_keys)) for u in self.users if not is_broken(u)]
+        system = str(getattr(self.board, "system", "aarch64-linux"))
+        return Context(self.name, self.host_id, self.state_version, system, layout, users, facts)
+
+    def own_settings(self) -> Iterator[Setting]:
+        """What the host itself says, and its users."""
+        yield Setting(("networking", "hostName"), self.name, field_origin(self, "name"), "Host.name", "", "default")
+        if self.host_id is not None:
+            origin = field_origin(self, "host_id")
+            yield Setting(("networking", "hostId"), self.host_id, origin, "Host.host_id", "", "default")
+        origin = field_origin(self, "state_version")
+        yield Setting(
+            ("system", "stateVersion"), self.state_version, origin, "Host.state_version", _STATE_VERSION, "default"
+        )
+        users = [u for u in self.users if not is_broken(u)]
+        if users:
+            # a password file counts only for a user's first day otherwise (nixos/modules/config/users-groups.nix)
+            yield Setting(("users", "mutableUsers"), False, field_origin(self, "users"), "Host.users", "", "users")  # noqa: FBT003
+        for user in users:
+            yield from _user_settings(user)
+
+    def steps(self) -> Iterator[Step]:
+        """Install steps of the users, the password files, and the installation itself."""
+        for user in self.users:
+            if user.password is not None and not is_broken(user) and not is_broken(user.password):
+                path = f"/mnt{user.password.path}"
+                commands = f"install -d -m 700 {path.rpartition('/')[0]}\n(umask 077 && mkpasswd -m yescrypt > {path})"
+                why = f"The password of `{user.name}` is asked for; only its hash is written, on the target's own disk."
+                yield Step(Phase.SECRETS, f"Password of {user.name}", why, commands, f"`{path}` starts with `$y$`.")
+        if self.disks:
+            why = "Root's password is not asked for: who may log in stands in the host file."
+            command = f"nixos-install --root /mnt --flake .#{self.name} --no-channel-copy --no-root-password"
+            yield Step(Phase.INSTALL, "NixOS onto the mounted disks", why, command, "`installation finished!`")
+
+    def rules(self, layout: Layout, settings: Sequence[Setting]) -> Iterator[Mistake]:
+        """Rules over the whole host that are nobody else's; `settings` are all that it lowers to."""
+        if layout.has_zfs and self.host_id is None:
+            allowed = "8 hexadecimal digits: ZFS knows by it whose a pool is"
+            yield Mistake("Host.host_id", "is missing, and ZFS needs one", "", allowed, NEW_ID, origin_of(self))
+        paths = {s.path for s in settings if s.value is not False}
+        for user in self.users:
+            if not is_broken(user):
+                yield from _user_rules(user, layout, paths, open_world=bool(self.imports))
+        whole = [u for u in self.users if not is_broken(u)]
+        if whole == list(self.users) and whole and not any(u.can_become_root and u.can_log_in for u in whole):
+            given = ", ".join(f"{u.name}: groups {list(u.groups)}" for u in whole)
+            allowed = "root, or a user in wheel, with a password or an ssh key"
+            fix = f'User({whole[0].name!r}, groups=["wheel"], ssh_keys=[...])'
+            yield Mistake(
+                "Host.users", "nobody could administer the host", given, allowed, fix, field_origin(self, "users")
+            )
+
+
+NEW_ID = "head -c 4 /dev/urandom | od -A n -t x4"
+_STATE_VERSION = "The release of the first installation: it stays when NixOS is upgraded."
+
+
+def _user_settings(user: User) -> Iterator[Setting]:
+    def said(name: str, value: Value, field: str) -> Setting:
+        names = ("users", "users", user.name, *name.split("."))
+        return Setting(names, value, field_origin(user, field), f"User.{field}", "", "users")
+
+    if user.name != "root":
+        yield said("isNormalUser", True, "name")  # noqa: FBT003
+    if user.groups:
+        yield said("extraGroups", list(user.groups), "groups")
+    if user.ssh_keys:
+        yield said("openssh.authorizedKeys.keys", list(user.ssh_keys), "ssh_keys")
+    if user.password is not None and not is_broken(user.password):
+        yield said("hashedPasswordFile", user.password.path, "password")
+
+
+def _user_rules(user: User, layout: Layout, paths: set[tuple[str, ...]], *, open_world: bool) -> Iterator[Mistake]:
+    """Groups that nothing defines (a module of the user's own may: `open_world`), and passwords that do not last."""
+    for index, group in enumerate(user.groups):
+        if not open_world and nobody_defines(group, paths):
+            origin = field_origin(user, f"groups[{index}]")
+            fix = f'settings={{"users.groups.{group}": {{}}}}, or leave it out'
+            allowed = "a group of NixOS, or of something that this host turns on"
+            yield Mistake(f"User.groups[{index}]", "nothing defines this group", repr(group), allowed, fix, origin)
+    password = user.password
+    if password is None or is_broken(password) or not layout.mounts:
+        return
+    origin, mount = origin_of(password), layout.mount_of(password.path)
+    if not layout.survives(password.path):
+        kept = ", ".join(m.path for m in layout.mounts if not m.wiped and m.needed_for_boot and m.path != "/nix")
+        what = "would be gone after the next boot: it is on what is wiped"
+        yield Mistake("User.password", what, password.path, f"below {kept}", "move the file there", origin)
+    elif mount is not None and not mount.needed_for_boot:
+        what = f"users are made before {mount.path} is mounted"
+        fix = "needed_for_boot=True there, or move the file"
+        yield Mistake("User.password", what, password.path, "a file system that stage 1 mounts", fix, origin)

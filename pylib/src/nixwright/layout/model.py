@@ -1,0 +1,190 @@
+"""The whole host's layout, and what the rest of nixwright asks of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nixwright.errors import report
+from nixwright.layout.content import ESP, Content, Ext4, FileSystem, KeyFile, Luks
+from nixwright.layout.paths import is_below
+from nixwright.layout.pool import Dataset, Member, Zpool
+from nixwright.origin import Origin
+from nixwright.record import is_broken, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nixwright.layout.disk import Disk, Partition
+
+# What NixOS mounts in stage 1 without being told (lib/utils.nix, pathsNeededForBoot).
+_BOOT_PATHS = {"/", "/nix", "/nix/store", "/var", "/var/log", "/var/lib", "/var/lib/nixos", "/etc", "/usr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file system at a path of the target. `say_needed` where NixOS must be told that stage 1 needs it."""
+
+    path: str
+    device: str
+    fs_type: str
+    wiped: bool = False
+    needed_for_boot: bool = False
+    say_needed: bool = False
+    source: Dataset | FileSystem | None = None
+    origin: Origin = field(default_factory=Origin, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A content with where it is: the disk, the partition, the containers round it (outermost first), the device."""
+
+    content: Content
+    disk: Disk
+    partition: Partition
+    inside: tuple[Luks, ...]
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A LUKS container with the device it is on, and the file system of key files directly in it."""
+
+    luks: Luks
+    device: str
+    disk: Disk
+    keys: Ext4 | None
+
+    @property
+    def only_keys(self) -> bool:
+        """Whether it is there for its key files alone, and can be closed once the others are open."""
+        return self.keys is not None and self.keys.at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Disks, and what follows from them. `names` are disko's names of the disks, in their order."""
+
+    disks: tuple[Disk, ...]
+    names: tuple[str, ...]
+    places: tuple[Place, ...]
+    pools: tuple[Zpool, ...]
+    mounts: tuple[Mount, ...]
+
+    @classmethod
+    def of(cls, disks: Sequence[Disk]) -> Layout:
+        """Put a layout together, and report what is wrong with the whole of it (see `nixwright.layout.rules`)."""
+        from nixwright.layout.rules import wrong  # noqa: PLC0415 - the rules look at a layout
+
+        whole = tuple(d for d in disks if not is_broken(d) and not is_broken(d.table))
+        places = tuple(place for disk in whole for place in _places(disk))
+        pools: dict[int, Zpool] = {}
+        for place in places:
+            if isinstance(place.content, Member):
+                pools.setdefault(id(place.content.pool), place.content.pool)
+        names = tuple(d.name or ("main" if len(whole) == 1 else f"disk{i}") for i, d in enumerate(whole, 1))
+        layout = cls(whole, names, places, tuple(pools.values()), tuple(_mounts(places, tuple(pools.values()))))
+        mistakes = list(wrong(layout))
+        if mistakes:
+            report(*mistakes)
+        return layout
+
+    @property
+    def luks(self) -> tuple[Luks, ...]:
+        """All containers, in the order in which they are made and opened."""
+        return tuple(p.content for p in self.places if isinstance(p.content, Luks))
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """All containers with their places, in the order in which they are made and opened."""
+        found = [(p, p.content) for p in self.places if isinstance(p.content, Luks)]
+        return tuple(
+            Container(
+                luks, p.device, p.disk, luks.content if isinstance(luks.content, Ext4) and luks.content.files else None
+            )
+            for p, luks in found
+        )
+
+    def home_of(self, key: KeyFile) -> Container:
+        """Return the container that keeps a key file; only for a layout without mistakes, where there is one."""
+        return next(c for c in self.containers if c.keys is not None and any(key is k for k in c.keys.files))
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the root file system is inside a LUKS container."""
+        root = self.mount_of("/")
+        return root is not None and any(self.holders(root))
+
+    @property
+    def has_zfs(self) -> bool:
+        """Whether there is a pool."""
+        return bool(self.pools)
+
+    @property
+    def root_pools(self) -> tuple[Zpool, ...]:
+        """The pools that stage 1 imports: those with a file system that it mounts."""
+        needed = {m.device.partition("/")[0] for m in self.mounts if m.fs_type == "zfs" and m.needed_for_boot}
+        return tuple(p for p in self.pools if p.name in needed)
+
+    @property
+    def esp(self) -> Mount | None:
+        """The mounted EFI system partition, or None."""
+        return next((m for m in self.mounts if isinstance(m.source, ESP)), None)
+
+    def mount_of(self, path: str) -> Mount | None:
+        """Return the mount that a path of the target lies on: the one with the longest fitting path."""
+        found = [m for m in self.mounts if is_below(path, m.path)]
+        return max(found, key=lambda m: len(m.path), default=None)
+
+    def survives(self, path: str) -> bool:
+        """Tell whether what is written at a path is still there after the next boot."""
+        mount = self.mount_of(path)
+        return mount is not None and not mount.wiped
+
+    def holders(self, mount: Mount) -> Iterator[Luks]:
+        """Every container that a mount's data stands in."""
+        pool = mount.device.partition("/")[0] if mount.fs_type == "zfs" else None
+        for place in self.places:
+            member = isinstance(place.content, Member) and place.content.pool.name == pool
+            if member or place.content is mount.source:
+                yield from place.inside
+
+    def key_home(self, key: KeyFile) -> Place | None:
+        """Return the place of the file system that keeps a key file, or None."""
+        return next((p for p in self.places if any(key is k for k in getattr(p.content, "files", ()))), None)
+
+
+def _places(disk: Disk) -> Iterator[Place]:
+    for number, partition in enumerate(disk.table.partitions, 1):
+        content, device = partition.content, disk.partition_path(number)
+        inside: tuple[Luks, ...] = ()
+        while content is not None and not is_broken(content) and not is_broken(partition):
+            yield Place(content, disk, partition, inside, device)
+            if not isinstance(content, Luks):
+                break
+            device, inside, content = content.device, (*inside, content), content.content
+
+
+def _mounts(places: tuple[Place, ...], pools: tuple[Zpool, ...]) -> Iterator[Mount]:
+    systems = [(p.content.at, p.device, p.content.kind, p.content) for p in places if isinstance(p.content, FileSystem)]
+    sets = [(d.at, f"{pool.name}/{d.name}", "zfs", d) for pool in pools if not is_broken(pool) for d in pool.datasets]
+    found = [
+        (at, device, kind, source) for at, device, kind, source in [*systems, *sets] if at and not is_broken(source)
+    ]
+    root_wiped = any(at == "/" and getattr(source, "wiped", False) for at, _, _, source in found)
+    for at, device, kind, source in found:
+        needed = _needed(source, at, root_wiped=root_wiped)
+        wiped = isinstance(source, Dataset) and source.wiped
+        say = needed and at not in _BOOT_PATHS
+        yield Mount(at, device, kind, wiped, needed, say, source, origin_of(source))
+
+
+def _needed(source: Dataset | FileSystem, at: str, *, root_wiped: bool) -> bool:
+    """Tell whether stage 1 must mount it: what is kept beside a wiped root, but for homes and the boot partition.
+
+    Users, keys, machine-id and the journal are looked for before the rest of the file systems come; a home is not.
+    """
+    if at in _BOOT_PATHS or source.needed_for_boot is not None:
+        return at in _BOOT_PATHS or bool(source.needed_for_boot)
+    kept = not isinstance(source, ESP) and not is_below(at, "/home") and not is_below(at, "/boot")
+    return root_wiped and kept and not getattr(source, "wiped", False)

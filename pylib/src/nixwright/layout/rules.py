@@ -1,0 +1,182 @@
+"""What only the whole layout shows to be wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from nixwright.errors import Mistake
+from nixwright.layout.content import Luks
+from nixwright.layout.pool import Member, Zpool
+from nixwright.layout.sizes import Rest, told
+from nixwright.record import is_broken, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nixwright.layout.model import Layout, Place
+
+
+def wrong(layout: Layout) -> Iterator[Mistake]:
+    """Yield every mistake of the layout as a whole."""
+    rules: tuple[Callable[[Layout], Iterator[Mistake]], ...] = (_names, _keys, _homes, _mounts, _pools, _wiped)
+    for rule in rules:
+        yield from rule(layout)
+
+
+def _names(layout: Layout) -> Iterator[Mistake]:
+    """One name, one thing: disks, mapped devices, pools."""
+    kinds: list[tuple[str, list[tuple[str, object]]]] = [
+        ("Disk.device", [(d.path, d) for d in layout.disks]),
+        ("Disk.name", list(zip(layout.names, layout.disks, strict=True))),
+        ("Luks.name", [(c.name, c) for c in layout.luks]),
+        ("Zpool.name", [(p.name, p) for p in layout.pools if not is_broken(p)]),
+    ]
+    for field, things in kinds:
+        first: dict[str, object] = {}
+        for name, thing in things:
+            if name in first:
+                where, other = origin_of(thing).at(field.partition(".")[2]), origin_of(first[name])
+                yield Mistake(field, "two of one name", repr(name), "", "rename one", where, other)
+            first.setdefault(name, thing)
+
+
+def _keys(layout: Layout) -> Iterator[Mistake]:
+    """A key is there before what it opens, in a container that a passphrase opens at the end of the chain."""
+    told_circles: set[str] = set()
+    order = {id(p.content): i for i, p in enumerate(layout.places)}
+    for place in layout.places:
+        if not isinstance(place.content, Luks) or place.content.key is None:
+            continue
+        luks, key = place.content, place.content.key
+        where = origin_of(luks).at("opens_with")
+        home = layout.key_home(key)
+        if home is None:
+            what = f"nothing keeps the key file {key.path}"
+            fix = "name the same KeyFile in files= of an Ext4 inside a container that a passphrase opens"
+            yield Mistake("Luks.opens_with", what, luks.name, "", fix, where, origin_of(key))
+        elif not home.inside:
+            what = f"the key file {key.path} would lie on the disk in clear"
+            fix = "put the Ext4 that keeps it into a Luks(..., opens_with=[Passphrase()])"
+            yield Mistake("Luks.opens_with", what, home.partition.label, "", fix, where, origin_of(key))
+        elif circle := _circle(layout, luks):
+            if told_circles & set(circle):
+                continue
+            told_circles.update(circle)
+            given = " needs ".join(circle)
+            fix = f"open one of them by a passphrase alone, as in Luks({circle[0]!r}, opens_with=[Passphrase()])"
+            yield Mistake("Luks.opens_with", "the keys go in a circle", given, "", fix, where)
+        elif order[id(home.content)] > order[id(luks)]:
+            what = f"the key file {key.path} is made only after this container, which it opens"
+            given = f"{luks.name} on {place.partition.label!r}, the key on {home.partition.label!r}"
+            fix = f"put the partition {home.partition.label!r} before {place.partition.label!r}"
+            yield Mistake("Luks.opens_with", what, given, "", fix, where, origin_of(key))
+
+
+def _homes(layout: Layout) -> Iterator[Mistake]:
+    """A key file has one home."""
+    homes: dict[int, Place] = {}
+    for place in layout.places:
+        for file in getattr(place.content, "files", ()):
+            if id(file) in homes:
+                where = origin_of(place.content).at("files")
+                yield Mistake(
+                    "Ext4.files", "one key file in two places", file.path, "", "make a KeyFile for each", where
+                )
+            homes[id(file)] = place
+
+
+def _circle(layout: Layout, luks: Luks) -> list[str]:
+    """Return the names on the way from a container back to itself, over the keys that open; empty without one.
+
+    A passphrase beside the key does not help: at boot each waits for the other's key before it asks.
+    """
+    todo, seen = [(luks, [luks.name])], [luks]
+    while todo:
+        one, way = todo.pop()
+        home = layout.key_home(one.key) if one.key else None
+        for holder in home.inside if home else ():
+            if holder is luks:
+                return [*way, luks.name]
+            if not any(holder is s for s in seen):
+                seen.append(holder)
+                todo.append((holder, [*way, holder.name]))
+    return []
+
+
+def _mounts(layout: Layout) -> Iterator[Mistake]:
+    """One file system a path, and one at the root."""
+    if layout.disks and not any(m.path == "/" for m in layout.mounts) and not _broken_inside(layout):
+        fix = 'say at="/" of one; the datasets of a pool count when a partition holds pool.member()'
+        given = ", ".join(m.path for m in layout.mounts) or "no mounts at all"
+        yield Mistake("Disk", "nothing is mounted at /", given, "", fix, origin_of(layout.disks[0]))
+    first: dict[str, object] = {}
+    for mount in layout.mounts:
+        name = f"{type(mount.source).__name__}.at"
+        if mount.path in first:
+            fix = "mount one of them elsewhere"
+            other = origin_of(first[mount.path])
+            yield Mistake(name, "two file systems at one path", mount.path, "", fix, mount.origin.at("at"), other)
+        first.setdefault(mount.path, mount.source)
+
+
+def _broken_inside(layout: Layout) -> bool:
+    """Tell whether a mistake told before hides a part of the layout."""
+    partitions = [p for d in layout.disks for p in d.table.partitions]
+    contents = [p.content for p in layout.places]
+    inner = [c.content for c in contents if isinstance(c, Luks)] + [c.pool for c in contents if isinstance(c, Member)]
+    sets = [d for pool in layout.pools if not is_broken(pool) for d in pool.datasets]
+    return any(is_broken(x) for x in [*partitions, *(p.content for p in partitions), *inner, *sets])
+
+
+def _pools(layout: Layout) -> Iterator[Mistake]:
+    """A pool's members fit its mode, and its reserved space fits what is known of its size."""
+    least = {"": 1, "mirror": 2, "raidz": 2, "raidz2": 3, "raidz3": 4}
+    count = Counter(id(p.content.pool) for p in layout.places if isinstance(p.content, Member))
+    for pool in layout.pools:
+        if is_broken(pool):
+            continue
+        if count[id(pool)] < least[pool.mode]:
+            given = f"{count[id(pool)]} of at least {least[pool.mode]}"
+            fix = f"put {pool.name}.member() on another disk, or leave mode= out"
+            yield Mistake("Zpool.mode", "too few members", given, "", fix, origin_of(pool).at("mode"))
+        size = _size_of(layout, pool)
+        if pool.reserved is not None and size is not None and pool.reserved.bytes >= size:
+            given, allowed = told(pool.reserved.bytes), f"less than the {told(size)} of its members"
+            where = origin_of(pool).at("reserved")
+            fix = "reserve less: a fifth of an SSD is plenty"
+            yield Mistake("Zpool.reserved", "more is reserved than the pool has", given, allowed, fix, where)
+
+
+def _size_of(layout: Layout, pool: Zpool) -> int | None:
+    """Return the bytes of the pool's members, an upper bound of what it holds; None where a size is not known."""
+    total = 0
+    for place in layout.places:
+        if isinstance(place.content, Member) and place.content.pool is pool:
+            if not isinstance(place.partition.size, Rest):
+                total += place.partition.size.bytes
+            elif place.disk.size is not None:
+                others = sum(p.size.bytes for p in place.disk.table.partitions if not isinstance(p.size, Rest))
+                total += place.disk.size.bytes - others
+            else:
+                return None
+    return total
+
+
+def _wiped(layout: Layout) -> Iterator[Mistake]:
+    """Only what stage 1 imports can be rolled back before it is mounted, and nothing kept may hang on it."""
+    roots = layout.root_pools
+    for pool in layout.pools:
+        wiped = [d for d in pool.datasets if not is_broken(d) and d.wiped]
+        for dataset in wiped:
+            where = origin_of(dataset)
+            if not any(pool is p for p in roots):
+                fix = "say needed_for_boot=True of one of its datasets"
+                what = "the pool is imported too late for a roll-back"
+                yield Mistake("Dataset.wiped", what, f"{pool.name}/{dataset.name}", "", fix, where.at("wiped"))
+        for dataset in pool.datasets:
+            above = next((w for w in wiped if not is_broken(dataset) and dataset.name.startswith(f"{w.name}/")), None)
+            if above is not None:
+                what = f"stands below {above.name}, which is wiped"
+                fix = "name it elsewhere, as in persist/..."
+                yield Mistake("Dataset.name", what, dataset.name, "", fix, origin_of(dataset), origin_of(above))

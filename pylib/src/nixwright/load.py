@@ -1,0 +1,289 @@
+"""Loading host files: the user's Python runs in a child of its own, with limits, and only JSON comes back.
+
+The child is forked from a process that has nixwright imported already. It runs the file, lowers and checks the host, and
+writes `{name, files, mistakes}` to a pipe. Whatever the file does (raise, loop, eat memory, print, exit, kill itself)
+ends as one mistake with its line, and the parent goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import math
+import os
+import re
+import resource
+import selectors
+import signal
+import sys
+import time
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nixwright.child import run
+from nixwright.errors import Mistake
+from nixwright.generation import warm
+from nixwright.report.mistakes import Spot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+_GRACE = 1.0  # s between the wish to stop, which finds the line, and the kill
+_RESULT = 256 << 20  # bytes that a child may send back
+_OURS = re.compile(r"^\s*(?:from|import)\s+(nixwright(?:\.\w+)*)", re.MULTILINE)
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a host file may take."""
+
+    seconds: float = 10.0
+    memory: int = 1024 * _MIB  # bytes of address space, Python itself (about 150 MiB) in it
+    output: int = 1 * _MIB  # bytes printed
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of one host file. With mistakes, `files` may be empty."""
+
+    source: str
+    name: str = ""
+    at: Spot | None = None  # where the name is said
+    files: dict[str, str] = field(default_factory=dict)
+    mistakes: tuple[Mistake, ...] = ()
+    output: str = ""  # what the file printed
+
+
+def load(
+    paths: Sequence[Path],
+    root: Path,
+    limits: Limits | None = None,
+    jobs: int | None = None,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> list[Loaded]:
+    """Load host files, several at a time (`jobs`, else one a CPU), and return what came of each, in the given order.
+
+    `root` is the project's directory, from which sources are named. `on_done` is told how many are done, after each.
+    """
+    limits = limits or Limits()
+    jobs = jobs or _cpus()
+    _import_ahead(paths)
+    gc.collect()
+    gc.freeze()  # so that a child's collector does not copy the parent's pages
+    done: dict[int, Loaded] = {}
+    running: set[_Child] = set()
+    waiting = list(enumerate(paths))[::-1]
+    with selectors.DefaultSelector() as selector:
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    index, path = waiting.pop()
+                    running.add(_Child(index, path, root, limits, selector))
+                _step(selector, running)
+                for child in [c for c in running if c.over]:
+                    running.remove(child)
+                    done[child.index] = child.result()
+                    on_done(len(done))
+        finally:
+            for child in running:
+                child.kill()
+            gc.unfreeze()
+    return [done[i] for i in range(len(paths))]
+
+
+def _cpus() -> int:
+    """Return how many CPUs we may use (macOS only says how many there are)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _import_ahead(paths: Sequence[Path]) -> None:
+    """Import those of our own modules that the files name, once, here, instead of once in each child."""
+    names: set[str] = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            names.update(_OURS.findall(path.read_text(encoding="utf-8", errors="replace")))
+    for name in sorted(names):
+        with contextlib.suppress(ImportError):  # the child says so, with the user's line
+            importlib.import_module(name)
+    if len(paths) > 1:
+        warm()
+
+
+def _step(selector: selectors.BaseSelector, running: set[_Child]) -> None:
+    """Wait until a child says something or its time is over, and deal with it."""
+    soonest = min(c.deadline for c in running)
+    for key, _ in selector.select(max(0.0, soonest - time.monotonic())):
+        key.data()
+    now = time.monotonic()
+    for child in running:
+        if now >= child.deadline:
+            child.expire()
+
+
+class _Child:
+    """One running host file: its process, the two pipes from it, and what they brought so far."""
+
+    def __init__(self, index: int, path: Path, root: Path, limits: Limits, selector: selectors.BaseSelector) -> None:
+        self.index, self.path, self.limits, self.selector = index, path, limits, selector
+        self.source = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        self.said, self.printed, self.why = bytearray(), bytearray(), ""
+        self.deadline = time.monotonic() + limits.seconds
+        result, result_in = os.pipe()
+        output, output_in = os.pipe()
+        with warnings.catch_warnings():
+            # 3.12 warns of forking beside threads; the child runs none of theirs and takes none of their locks
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _confine(limits, output_in)
+                run(path, root, self.source, result_in)
+            finally:
+                os._exit(0)
+        os.close(result_in)
+        os.close(output_in)
+        self.result_pipe, self.output_pipe, self.open = result, output, {result, output}
+        selector.register(result, selectors.EVENT_READ, self._on_result)
+        selector.register(output, selectors.EVENT_READ, self._on_output)
+
+    @property
+    def over(self) -> bool:
+        """Whether the result is whole, or will never come."""
+        return self.result_pipe not in self.open
+
+    def expire(self) -> None:
+        """Ask the child to stop and say where it is; the second time, kill it."""
+        if self.why:
+            self._close(self.result_pipe)
+        else:
+            self._stop(f"took longer than {self.limits.seconds:g} s")
+
+    def kill(self) -> int:
+        """End the child and whatever it started, close what is open, and return how it ended (as `os.waitpid` says)."""
+        for pipe in tuple(self.open):
+            self._close(pipe)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return os.waitpid(self.pid, 0)[1]
+
+    def result(self) -> Loaded:
+        """Return what came of it."""
+        ended = self._ended()
+        self._on_output()
+        self.kill_if_running(ended)
+        own = False  # whether it ended by its own doing
+        try:
+            found = json.loads(self.said)
+            mistakes = tuple(_mistake(m) for m in found["mistakes"])
+            name, files = str(found["name"]), {str(k): str(v) for k, v in found["files"].items()}
+            where, at = found["stopped"], _spot(found["at"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            mistakes, name, files, where, at = (), "", {}, None, None
+            own = not self.why
+            if own:
+                self.why = _ending(ended)
+        if self.why:
+            mistakes, files = (*mistakes, self._stopped(where, limited=not own)), {}
+        output = self.printed[: self.limits.output].decode(errors="replace")
+        return Loaded(self.source, name, at, files, mistakes, output)
+
+    def _ended(self) -> int | None:
+        """Return how it ended by itself; None where it had to be killed for it."""
+        if self.why or self.said.endswith(b"\n"):
+            return None
+        for _ in range(100):  # the pipe closes a moment before the process is gone
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return status
+            time.sleep(0.002)
+        return None
+
+    def kill_if_running(self, ended: int | None) -> None:
+        """Kill what is left of it; where the process itself is gone, its children may still be there."""
+        if ended is None:
+            self.kill()
+            return
+        for pipe in tuple(self.open):
+            self._close(pipe)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _stop(self, why: str) -> None:
+        self.why = why
+        self.deadline = time.monotonic() + _GRACE
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGALRM)
+
+    def _stopped(self, where: object, *, limited: bool) -> Mistake:
+        line = where[1] if isinstance(where, list) else 1
+        file = where[0] if isinstance(where, list) else str(self.path)
+        limits = self.limits
+        if not limited:
+            return Mistake("host file", self.why, "", "", "remove what ends it", Spot(file, line))
+        allowed = f"{limits.seconds:g} s, {limits.memory // _MIB} MiB of memory, {limits.output // _MIB} MiB printed"
+        return Mistake("host file", self.why, "", allowed, "let the file only describe the host", Spot(file, line))
+
+    def _on_result(self) -> None:
+        text = os.read(self.result_pipe, 1 << 20)
+        self.said += text
+        # a grandchild may hold the pipe open: the end of the line is the end of the result
+        if not text or text.endswith(b"\n") or len(self.said) > _RESULT:
+            self._close(self.result_pipe)
+
+    def _on_output(self) -> None:
+        """Read what was printed; what is past the limit is thrown away."""
+        if self.output_pipe not in self.open:
+            return
+        os.set_blocking(self.output_pipe, False)
+        try:
+            text = os.read(self.output_pipe, 1 << 16)
+        except BlockingIOError:
+            return
+        if not text:
+            self._close(self.output_pipe)
+        elif len(self.printed) <= self.limits.output:
+            self.printed += text
+            if len(self.printed) > self.limits.output and not self.why:
+                self._stop(f"printed more than {self.limits.output // _MIB} MiB")
+
+    def _close(self, pipe: int) -> None:
+        if pipe in self.open:
+            self.open.remove(pipe)
+            self.selector.unregister(pipe)
+            os.close(pipe)
+
+
+def _confine(limits: Limits, output: int) -> None:
+    """In the child: a session of its own, bounded, with nothing to read and its output on the pipe."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # should the parent be gone, a loop still ends; a little over the limit, so that the parent's word comes first
+    cpu = math.ceil(limits.seconds + _GRACE) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def _ending(status: int | None) -> str:
+    if status is not None and os.WIFSIGNALED(status):
+        return f"was killed by {signal.Signals(os.WTERMSIG(status)).name} before it was read to its end"
+    code = f" (exit status {os.WEXITSTATUS(status)})" if status is not None else ""
+    return f"ended the process{code} before it was read to its end"
+
+
+def _mistake(m: dict[str, Any]) -> Mistake:
+    """Make a mistake again from the child's JSON."""
+    return Mistake(m["field"], m["what"], m["given"], m["allowed"], m["fix"], _spot(m["at"]), _spot(m["other"]))
+
+
+def _spot(place: list[Any] | None) -> Spot | None:
+    return Spot(place[0], place[1], tuple((c[0], c[1]) for c in place[2])) if place else None

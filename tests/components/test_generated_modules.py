@@ -1,0 +1,172 @@
+"""Every generated module, evaluated by real Nix with stand-ins for its arguments, is what Python lowered to."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from nixwright import generation
+from nixwright.nix.module import module_text
+from nixwright.nix.values import Apply, Commented, If, Merge, NixPath, Order, Override, Ref, Text
+from programs import need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nixwright.host import Host
+
+ROOT = Path(__file__).parents[2]
+HOSTS = sorted(p.name for p in (ROOT / "hosts").glob("*.py"))
+
+# Functions give back what they were given, with their name; a name of `pkgs` or `config` is itself as a string.
+STAND_INS = """
+let
+  shown = value: if builtins.isAttrs value && !(value ? __toString) then builtins.toJSON value else toString value;
+  said = name: { __functor = _: argument: said "${name} ${shown argument}"; __toString = _: "<${name}>"; };
+  lib = {
+    mkOverride = priority: content: { _type = "override"; inherit priority content; };
+    mkForce = lib.mkOverride 50;
+    mkDefault = lib.mkOverride 1000;
+    mkOrder = priority: content: { _type = "order"; inherit priority content; };
+    mkBefore = lib.mkOrder 500;
+    mkAfter = lib.mkOrder 1500;
+    mkIf = condition: content: { _type = "if"; inherit condition content; };
+    mkMerge = contents: { _type = "merge"; inherit contents; };
+    getExe = said "lib.getExe";
+  };
+  arguments = { inherit lib; pkgs = PKGS; config = CONFIG; };
+  called = file: let module = import file; in if builtins.isFunction module then module arguments else module;
+in
+builtins.mapAttrs (_: called) FILES
+"""
+
+
+def host_of(name: str) -> Host:
+    """The host that a file binds."""
+    module: dict[str, Any] = {"__name__": "generated_modules_host"}
+    path = ROOT / "hosts" / name
+    exec(compile(path.read_text(), str(path), "exec"), module)  # noqa: S102 - our own example
+    host: Host = module["host"]
+    return host
+
+
+def plain(value: Any, refs: set[tuple[str, ...]]) -> Any:  # noqa: C901, PLR0911, PLR0912 - one kind of value a line
+    """What real Nix makes of a value under the stand-ins, as JSON."""
+    match value:
+        case Commented():
+            return plain(value.value, refs)
+        case Override():
+            return {"_type": "override", "priority": value.priority, "content": plain(value.value, refs)}
+        case Order():
+            return {"_type": "order", "priority": value.order, "content": plain(value.value, refs)}
+        case If():
+            return {"_type": "if", "condition": plain(value.condition, refs), "content": plain(value.value, refs)}
+        case Merge():
+            return {"_type": "merge", "contents": [plain(v, refs) for v in value.values]}
+        case Ref():
+            if value.path[0] != "lib":
+                refs.add(value.path)
+            return f"<{'.'.join(value.path)}>"
+        case NixPath():
+            return f"<{value.text}>"
+        case Text():
+            return "".join(p if isinstance(p, str) else plain(p, refs) for p in value.parts)
+        case Apply():
+            words = [plain(value.function, refs), *(plain(a, refs) for a in value.arguments)]
+            return f"<{' '.join([words[0].strip('<>'), *(json_text(w) for w in words[1:])])}>"
+        case dict():
+            return {k: plain(v, refs) for k, v in value.items()}
+        case list() | tuple():
+            return [plain(v, refs) for v in value]
+        case None | bool() | int() | float() | str():
+            return value
+    raise AssertionError(f"no stand-in for {value!r}")
+
+
+def json_text(value: Any) -> str:
+    """An argument as a stand-in shows it."""
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else str(value)
+
+
+def nested(names: Iterable[tuple[str, ...]], prefix: str) -> str:
+    """Nix text of a set in which each path selects its own name as a string or as a function that says its name."""
+    below: dict[str, list[tuple[str, ...]]] = {}
+    for first, *rest in names:
+        below.setdefault(first, []).append(tuple(rest))
+    items = []
+    for name, rests in sorted(below.items()):
+        label = f"{prefix}.{name}"
+        deeper = [r for r in rests if r]
+        text = nested(deeper, label) if deeper else f'(said "{label}")'
+        items.append(f'"{name}" = {text};')
+    return f"{{ {' '.join(items)} }}"
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_the_modules_evaluate_to_the_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    need("nix-instantiate")
+    bound: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
+
+    def recorded(bindings: Iterable[tuple[tuple[str, ...], Any, str]], *, imports: Sequence[str] = ()) -> str:
+        rows = list(bindings)
+        text = module_text(rows, imports=imports)
+        bound[text] = [(p, v) for p, v, _ in rows] + (
+            [(("imports",), [NixPath(i) for i in imports])] if imports else []
+        )
+        return text
+
+    monkeypatch.setattr(generation, "module_text", recorded)
+    files = generation.generate(host_of(name), ROOT, f"hosts/{name}")
+    modules = {p: t for p, t in files.items() if p.endswith(".nix") and not p.endswith("/host.nix")}
+    assert len(modules) == len(bound) > 0
+
+    refs: set[tuple[str, ...]] = set()
+    expected: dict[str, dict[tuple[str, ...], Any]] = {}
+    for path, text in modules.items():
+        rows = bound[text.partition("\n")[2]]
+        expected[path] = {option: plain(value, refs) for option, value in rows}
+    expression = STAND_INS.replace("FILES", "{ " + " ".join(f'"{p}" = {ROOT / p};' for p in modules) + " }")
+    for free in ("pkgs", "config"):
+        expression = expression.replace(free.upper(), nested((r[1:] for r in refs if r[0] == free), free))
+    # a function stand-in has a __toString, which --json prints it by
+    run = subprocess.run(
+        ["nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode", "-E", expression],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    # a path in a string is in the store, under its own name
+    found = json.loads(re.sub(r"/nix/store/[a-z0-9]{32}-([^/\" ]+)", r"<./\1>", run.stdout))
+    assert [d for path, options in expected.items() for d in differences(found[path], options)] == []
+
+
+def test_a_difference_is_seen() -> None:
+    options: dict[tuple[str, ...], Any] = {("a", "b"): 1, ("c",): [True]}
+    assert differences({"a": {"b": 1}, "c": [True]}, options) == []
+    assert differences({"a": {"b": 2}, "c": [True]}, options) == ["a.b"]
+    assert differences({"a": {"b": 1, "x": 3}, "c": [True]}, options) == ["a.x"]
+    assert differences({"a": {"b": True}, "c": [1]}, options) == ["a.b", "c"]
+
+
+def differences(found: Any, options: dict[tuple[str, ...], Any]) -> list[str]:
+    """Option paths where Nix found something else than the settings, or something that no setting stands for."""
+    wrong = []
+    for option, value in options.items():
+        at = found
+        for name in option:
+            at = at[name]
+        if json.dumps(at, sort_keys=True) != json.dumps(value, sort_keys=True):  # True is not 1
+            wrong.append(".".join(option))
+    return wrong + [".".join(extra) for extra in leaves(found, options)]
+
+
+def leaves(found: Any, options: dict[tuple[str, ...], Any], at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths in what Nix found that no setting stands for."""
+    if at in options:
+        return []
+    if not any(o[: len(at)] == at for o in options) or not isinstance(found, dict):
+        return [at]
+    return [x for k, v in found.items() for x in leaves(v, options, (*at, k))]

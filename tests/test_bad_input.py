@@ -1,0 +1,175 @@
+"""What bad input gets: one message a mistake, exit status 2, nothing written. Each snapshot is what a person reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from host_project import EXAMPLE, SMALLEST, Project, project  # noqa: F401 - a fixture
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
+
+class Message(SingleFileSnapshotExtension):
+    """Each message in a text file of its own."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "txt"
+
+
+@pytest.fixture
+def message(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    return snapshot.use_extension(Message)
+
+
+def changed(*pairs: tuple[str, str]) -> str:
+    """The example with texts replaced, each of which must be there."""
+    text = EXAMPLE
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+DISK = '"/dev/disk/by-id/ata-Samsung_SSD_870_QVO_1TB_S5RRNF0R123456"'
+CURVE = "{45: 0, 55: 30, 65: 60, 75: 100}"
+PASSWORD = 'SecretFile("/persist/passwords/ivan")'  # noqa: S105 - a path
+SETTINGS = '{"services.tailscale.enable": True}'
+KEY = re.search(r'ssh_keys=\["(.*)"\]', EXAMPLE)[1]  # type: ignore[index]
+
+WRONG = {
+    "sda": changed((DISK, '"/dev/sda"')),
+    "host_id_form": changed(('"feeddead"', '"feed"')),
+    "host_id_zero": changed(('"feeddead"', '"00000000"')),
+    "host_id_missing_with_zfs": changed(('    host_id="feeddead",\n', "")),
+    "host_name": changed(('name="pibox"', 'name="Pi_Box"')),
+    "state_version": changed(('"26.05"', '"26.5"')),
+    "curve_not_rising": changed((CURVE, "{55: 30, 45: 60}")),
+    "curve_over_100": changed((CURVE, "{45: 0, 55: 130}")),
+    "partition_does_not_fit": changed((f"    {DISK},", f"    {DISK},\n    size=GiB(9),")).replace(
+        f"{DISK},\n    size=GiB(9),\n    GPT(", f"{DISK},\n    size=GiB(9),\n    table=GPT("
+    ),
+    "partitions_overlap": changed(("MiB(32), Luks", "MiB(32), start=MiB(512), content=Luks")),
+    "label_over_36": changed(('"luks key"', f'"{"l" * 37}"')),
+    "key_in_a_circle": changed(
+        ('Luks("cryptkey", opens_with=[Passphrase()], content=', 'Luks("cryptkey", opens_with=[key], content=')
+    ),
+    "persisted_on_ephemeral": changed((PASSWORD, 'SecretFile("/etc/passwords/ivan")')),
+    "legacy_with_zfsutil": changed(
+        ("reserved=GiB(200),", 'reserved=GiB(200),\n    mounts="legacy",'),
+        ('at="/nix")', 'at="/nix", options=["zfsutil"])'),
+    ),
+    "swap_on_a_zvol": changed((SETTINGS, '{"swapDevices": [{"device": "/dev/zvol/tank/swap"}]}')),
+    "ssh_key_that_is_none": changed((KEY, "ivan@laptop")),
+    "ssh_key_cut_short": changed((KEY, KEY[:50])),
+    "ssh_key_private": changed((KEY, "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk")),
+    "password_in_clear": changed((PASSWORD, '"hunter2"')),
+    "password_in_clear_in_secret_file": changed((PASSWORD, 'SecretFile("hunter2")')),
+    "password_in_clear_in_settings": changed((SETTINGS, '{"users.users.ivan.password": "hunter2"}')),
+    "psk_in_clear_in_settings": changed((SETTINGS, '{"networking.wireless.networks.home.psk": "hunter2 hunter2"}')),
+    "password_in_the_store": changed((PASSWORD, 'SecretFile("/nix/store/x-passwords/ivan")')),
+    "unknown_field": changed(("RemoteUnlock(port=9999", "RemoteUnlock(prot=9999")),
+    "wrong_type": changed(("port=9999", 'port="9999"')),
+    "wrong_type_in_a_list": changed(('groups=["wheel"]', "groups=[7]")),
+    "group_that_nothing_defines": changed(('groups=["wheel"]', 'groups=["wheel", "docker"]')),
+    "nobody_is_admin": changed(('groups=["wheel"]', 'groups=["video"]')),
+    "two_users_of_one_name": changed(("    users=[\n", '    users=[\n        User("ivan"),\n')),
+    "unknown_option": changed((SETTINGS, '{"services.tailscale.enabel": True}')),
+    "option_of_wrong_type": changed((SETTINGS, '{"services.tailscale.enable": "yes"}')),
+    "no_attribute_path": changed((SETTINGS, '{"services..tailscale": True}')),
+    "no_nix_value": changed((SETTINGS, '{"environment.systemPackages": {1, 2}}')),
+    "import_that_is_not_there": changed(
+        (f"settings={SETTINGS},", f'settings={SETTINGS},\n    imports=["./extra.nix", "/etc/nixos/x.nix"],')
+    ),
+    "two_parts_differ": changed(
+        ('ZfsUpkeep(scrub="monthly"),', 'ZfsUpkeep(scrub="monthly"),\n        ZfsUpkeep(scrub="weekly"),')
+    ),
+    "file_without_a_host": 'name = "pibox"\n',
+    "two_hosts_in_a_file": SMALLEST
+    + SMALLEST[SMALLEST.index("host =") :].replace("host =", "other =").replace("vm", "vm2"),
+    "syntax_error": EXAMPLE.replace("host = Host(", "host = = Host("),
+    "import_that_fails": changed(("from nixwright.parts.ssh import Ssh", "from nixwright.parts.sssh import Ssh")),
+    "import_of_no_name": changed(("from nixwright.parts.ssh import Ssh", "from nixwright.parts.ssh import Shh")),
+    "exception": changed(("key = KeyFile(", "size = 1 / 0\nkey = KeyFile(")),
+    "exit": changed(("key = KeyFile(", "raise SystemExit(3)\nkey = KeyFile(")),
+    "exit_at_once": changed(("key = KeyFile(", "import os\nos._exit(0)\nkey = KeyFile(")),
+    "kills_itself": changed(("key = KeyFile(", "import os\nos.kill(os.getpid(), 9)\nkey = KeyFile(")),
+    "recursion": changed(("key = KeyFile(", "def f(): f()\nf()\nkey = KeyFile(")),
+    "loops_for_ever": changed(("key = KeyFile(", "while True:\n    pass\nkey = KeyFile(")),
+    "loops_and_will_not_stop": changed(
+        (
+            "key = KeyFile(",
+            "while True:\n    try:\n        while True: pass\n    except BaseException: pass\nkey = KeyFile(",
+        )
+    ),
+    "eats_memory": changed(
+        ("key = KeyFile(", "rows = []\nwhile True:\n    rows.append(bytes(1 << 24))\nkey = KeyFile(")
+    ),
+    "prints_a_gigabyte": changed(
+        ("key = KeyFile(", 'for _ in range(1024):\n    print("x" * (1 << 20))\nkey = KeyFile(')
+    ),
+    "not_utf8": 'name = "\udcff"\n',
+    "several_at_once": changed(
+        (DISK, '"/dev/sda"'),
+        ('"feeddead"', '"feed"'),
+        (CURVE, "{55: 30, 45: 60}"),
+        ('groups=["wheel"]', 'groups=["docker"]'),
+        (SETTINGS, '{"services.tailscale.enabel": True}'),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_host_file(name: str, project: Project, message: SnapshotAssertion) -> None:  # noqa: F811
+    path = project.root / project.host("")
+    path.write_bytes(WRONG[name].encode("utf-8", "surrogateescape"))
+    answer = project.run("gen", "hosts/pibox.py", "--time-limit", "2", "--memory-limit", "700")
+    assert answer.status == 2
+    assert not (project.root / "modules").exists()
+    assert "hunter2" not in answer.err + answer.out
+    assert "Traceback" not in answer.err
+    printed = re.sub(r"^x+\n", "", answer.err, flags=re.MULTILINE)
+    assert printed == message
+
+
+def test_a_file_that_is_not_there(project: Project, message: SnapshotAssertion) -> None:  # noqa: F811
+    answer = project.run("gen", "hosts/none.py")
+    assert answer.status == 2
+    assert answer.err == message
+
+
+def test_two_hosts_of_one_name(project: Project, message: SnapshotAssertion) -> None:  # noqa: F811
+    answer = project.run("gen", project.host(SMALLEST, "a"), project.host(SMALLEST, "b"))
+    assert (answer.status, (project.root / "modules").exists()) == (2, False)
+    assert answer.err == message
+
+
+def test_a_mistake_in_a_helper_is_told_once_for_all_its_hosts(project: Project, message: SnapshotAssertion) -> None:  # noqa: F811
+    project.host(
+        "from nixwright.parts.fan import PwmFan\n\n\ndef fan():\n    return PwmFan(curve={55: 30, 45: 60})\n", "_common"
+    )
+    text = SMALLEST.replace("host = ", "from _common import fan\n\nhost = ").replace(
+        "users=", "parts=[fan()],\n    users="
+    )
+    for n in range(5):
+        project.host(text.replace('"vm"', f'"vm{n}"'), f"vm{n}")
+    answer = project.run("gen", "hosts")
+    assert answer.status == 2
+    assert answer.err == message
+
+
+def test_mistakes_as_json(project: Project) -> None:  # noqa: F811
+    answer = project.run("gen", "--json", project.host(WRONG["curve_not_rising"]))
+    assert answer.status == 2
+    assert answer.err == ""
+    found = json.loads(answer.out)
+    assert (found["written"], found["changes"]) == (False, [])
+    line = (
+        WRONG["curve_not_rising"].splitlines().index("        PwmFan(curve={55: 30, 45: 60}),  # °C: % of full speed")
+        + 1
+    )
+    assert [(m["file"], m["line"], m["field"]) for m in found["mistakes"]] == [("hosts/pibox.py", line, "PwmFan.curve")]

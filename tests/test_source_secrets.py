@@ -55,6 +55,9 @@ PUBLIC = {
     "camel": "NetworkManagerEnsureProfilesEnvironmentFiles2",
     "prose": "The quick brown fox: password-less login, secrets stay on the target, tokens never.",
     "url": "https://github.com/NixOS/nixpkgs/archive/8bb5646e0bed5dbd3ab08c7a7cc15b75ab4e1d0f.tar.gz",
+    "firmware": "  -bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+    "serial": "  -device virtio-blk-pci,drive=ssd,serial=S5RRNF0R123456",
+    "call": 'password=SecretFile("/persist/passwords/ivan")',
     "mac": "dc:a6:32:01:02:03",
     "ipv6": "2001:0db8:85a3:0000:0000:8a2e:0370:7334",
 }
@@ -92,6 +95,8 @@ def test_random_strings_are_found_wherever_they_stand() -> None:
     for _ in range(500):
         secret = "".join(chance.choice(letters) for _ in range(32))
         missed += not scan([("a.b", {"c": ["plain", f"before {secret} after"]})])
+    lower = string.ascii_lowercase + string.digits
+    assert sum(bool(scan([("a", "".join(chance.choice(lower) for _ in range(32)))])) for _ in range(500)) > 300
     assert missed <= 10  # 2 in 100: a random string may read like a word
     assert scan([("a", base64.b64encode(source_of_chance.token_bytes(256)).decode())])
     assert scan([("a", source_of_chance.token_hex(32))])

@@ -51,7 +51,7 @@ _SHAPES = (
     (
         re.compile(
             r"(?<![A-Za-z0-9])(?:password|passwd|passphrase|secret|token|api[-_]?key|auth[-_]?key)\s*[=:]\s*"
-            r"(?!\$|@|<|/|null\b|true\b|false\b)[\"']?[^\s\"';,(){}]{6,}",
+            r"(?!\$|@|<|/|null\b|true\b|false\b|[\w.]+\()[\"']?[^\s\"';,(){}]{6,}",
             re.IGNORECASE,
         ),
         "a password",
@@ -77,6 +77,7 @@ _PUBLIC = re.compile(
     | \b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b   # UUIDs
     | /dev/[\w./:@+-]+ | \b(?:ata|nvme|usb|scsi|wwn|mmc|virtio|dm)-[\w.:-]+    # disks by id
     | \b[\w.-]+-\d+:[A-Za-z0-9+/]{43}=                                     # public keys of binary caches
+    | (?<![\w+/=-])/(?:[\w.@-]{2,24}/)+[\w.@-]{2,24}(?![\w+/=])                # paths of files
     | https?://[^\s"'<>]+
     """,
     re.VERBOSE,
@@ -84,13 +85,13 @@ _PUBLIC = re.compile(
 _PUBLIC_NAME = re.compile(
     r"(?:hash|sha256|sha512|digest|rev|narhash|publickey|publickeys|hostid|machineid|fingerprint|uuid|recipient|recipients)$"
 )
-_WORD = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_WORD = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _HEX_KEY = re.compile(r"(?<![0-9a-zA-Z])[0-9a-fA-F]{64}(?![0-9a-zA-Z])")
 _BITS = 3.9  # Shannon bits a character: prose and paths in one word lie below, 24 random base64 characters above
 _HEX_BITS = 3.0
 _HEX_LENGTH = 32  # a key of 128 bits
-_KINDS = 3  # of capitals, small letters, digits: what people name has mostly fewer
+_LONG = 24  # characters without any separator, from which capitals are not needed to tell it from a name
 
 
 def scan(values: Iterable[tuple[str, object]]) -> list[Finding]:
@@ -147,16 +148,16 @@ def _random(line: str) -> str:
         if _HEX.fullmatch(word):
             if len(word) >= _HEX_LENGTH and bits >= _HEX_BITS:
                 return "a random string"
-        elif bits >= _BITS and _mixed(word):
+        elif bits >= _BITS and _mixed(word, 2 if len(word) >= _LONG and word.isalnum() else 3):
             return "a random string"
     return ""
 
 
-def _mixed(word: str) -> bool:
-    """Tell whether a word mixes its characters as random text does, and not by joining words that can be read."""
+def _mixed(word: str, least: int) -> bool:
+    """Tell whether a word mixes at least so many kinds of characters, digits among them, as random text does."""
     kinds = sum(any(test(c) for c in word) for test in (str.isupper, str.islower, str.isdigit))
     turns = sum(_kind(a) != _kind(b) for a, b in pairwise(word))
-    return kinds >= _KINDS and turns * 3 >= len(word)
+    return kinds >= least and any(map(str.isdigit, word)) and turns * 3 >= len(word)
 
 
 def _kind(character: str) -> int:

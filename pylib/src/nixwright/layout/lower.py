@@ -50,17 +50,17 @@ def _disk(layout: Layout, disk: Disk) -> Attrs:
         if part.content is not None and not isinstance(part.content, Squashfs):
             attrs["content"] = _content(layout, part.content, disk.partition_path(number))
         partitions[part.name] = attrs
-    attrs = {"type": "disk", "device": disk.path}
+    whole: Attrs = {"type": "disk", "device": disk.path}
     if disk.size is not None:
-        attrs["imageSize"] = disk.size.text if disk.size.suffix else f"{-(-disk.size.bytes // 1024)}K"
-    attrs["content"] = {"type": "gpt", "partitions": partitions}
+        whole["imageSize"] = disk.size.text if disk.size.suffix else f"{-(-disk.size.bytes // 1024)}K"
+    whole["content"] = {"type": "gpt", "partitions": partitions}
     if containers:
-        attrs["preMountHook"] = hooks.open_all(layout, containers)
-        attrs["postUnmountHook"] = hooks.close_all(containers)
+        whole["preMountHook"] = hooks.open_all(layout, containers)
+        whole["postUnmountHook"] = hooks.close_all(containers)
     written = "".join(hooks.write_raw(raw, disk.path) for raw in disk.table.raws if raw.file is not None)
     if written:
-        attrs["postCreateHook"] = written
-    return attrs
+        whole["postCreateHook"] = written
+    return whole
 
 
 def partition_attrs(disk: Disk) -> list[Attrs]:

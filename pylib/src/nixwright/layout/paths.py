@@ -27,4 +27,4 @@ def path_mistake(field: str, path: str | None) -> Iterator[Mistake]:
 
 def is_below(path: str, parent: str) -> bool:
     """Tell whether `path` is `parent` or stands below it."""
-    return parent == "/" or path == parent or path.startswith(f"{parent}/")
+    return parent in {"/", path} or path.startswith(f"{parent}/")

@@ -26,8 +26,8 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
     yield Step(
         Phase.DISKS,
         "Make sure of the disk" if len(layout.disks) == 1 else "Make sure of the disks",
-        "Everything on it will be destroyed. Compare model, serial and size with what you hold in your hand. A link that "
-        "is missing means that this machine attaches the disk in another way than the target does.",
+        "Everything on it will be destroyed. Compare model, serial and size with what you hold in your hand. A link "
+        "that is missing means that this machine attaches the disk in another way than the target does.",
         f"ls -l {paths}\nlsblk -o NAME,SIZE,MODEL,SERIAL,PARTLABEL,MOUNTPOINTS $(readlink -f {paths})",
         "The size fits, and nothing of it is mounted.",
     )
@@ -35,8 +35,6 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
     why = "disko partitions, formats and mounts."
     if asked:
         why += f" It asks for a new passphrase for {' and for '.join(f'`{n}`' for n in asked)}, each twice."
-    if layout.has_zfs:
-        why += " The pool is made under this host's own hostId when the target first imports it."
     command = f"disko --mode destroy,format,mount --flake .#{host_name}"
     yield Step(Phase.DISKS, "Partition, format, mount", why, command, "It ends without an error.")
     for disk in layout.disks:
@@ -55,13 +53,17 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
         if mount.wiped:
             checks += f"zfs list -t snapshot {mount.device}@blank\n"
     yield Step(Phase.DISKS, "Look at the mounts", "", checks.rstrip(), mounts)
-    if layout.luks:
+    if layout.luks or layout.has_zfs:
+        why = "The target does not take by force a pool that was not exported. " if layout.has_zfs else ""
+        forget = f"\nrm -r {KEYS}" if layout.luks else ""
+        if layout.luks:
+            why += f"Passphrases and key files lie in the installer's memory under `{KEYS}` until then."
         yield Step(
             Phase.AFTER,
-            "Unmount, and forget the keys",
-            f"The passphrases and the key file lie in the installer's memory under `{KEYS}` until then.",
-            f"disko --mode unmount --flake .#{host_name}\nrm -r {KEYS}",
-            "`lsblk` shows no open container.",
+            "Unmount, close, and forget the keys",
+            why.strip(),
+            f"disko --mode unmount --flake .#{host_name}{forget}",
+            "`lsblk` shows no mount and no open container.",
         )
 
 

@@ -9,11 +9,7 @@ if TYPE_CHECKING:
 
 # nixos/modules/config/users-groups.nix; systemd's come with nixos/modules/system/boot/systemd*.
 ALWAYS = frozenset(
-    (
-        "root wheel disk kmem tty floppy uucp lp cdrom tape audio video dialout nogroup users nixbld utmp adm "
-        "input kvm render sgx shadow clock keys messagebus systemd-journal systemd-network systemd-resolve "
-        "systemd-timesync"
-    ).split()  # noqa: SIM905 - a list of thirty would fill the page
+    ["root", "wheel", "disk", "kmem", "tty", "floppy", "uucp", "lp", "cdrom", "tape", "audio", "video", "dialout", "nogroup", "users", "nixbld", "utmp", "adm", "input", "kvm", "render", "sgx", "shadow", "clock", "keys", "messagebus", "systemd-journal", "systemd-network", "systemd-resolve", "systemd-timesync"]
 )
 # `users.groups.<name>` in the module of the option that stands beside it.
 MADE_BY = {

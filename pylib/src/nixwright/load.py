@@ -1,8 +1,8 @@
 """Loading host files: the user's Python runs in a child of its own, with limits, and only JSON comes back.
 
-The child is forked from a process that has nixwright imported already. It runs the file, lowers and checks the host, and
-writes `{name, files, mistakes}` to a pipe. Whatever the file does (raise, loop, eat memory, print, exit, kill itself)
-ends as one mistake with its line, and the parent goes on.
+The child is forked from a process that has nixwright imported already. It runs the file, lowers and checks the host,
+and writes `{name, files, mistakes}` to a pipe. Whatever the file does (raise, loop, eat memory, print, exit, kill
+itself) ends as one mistake with its line, and the parent goes on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Settings against the option schema: one `Mistake` each, in words that a beginner reads.
 
-A value may be given at any level (`services.openssh` as a dict, or `services.openssh.enable`). What only Nix can know (a
-reference, a function applied, raw text) is taken; overrides, orders, conditions and comments are looked through.
+A value may be given at any level (`services.openssh` as a dict, or `services.openssh.enable`). What only Nix can know
+(a reference, a function applied, raw text) is taken; overrides, orders, conditions and comments are looked through.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _findings(path: Path, value: Any, schema: Schema) -> list[Finding]:
     nodes = schema.nodes(path)
     if not nodes:
         return [_unknown(path, schema)]
-    for end in range(1, len(path)):
+    for end in range(1 if schema.stands_alone(path[0]) else 2, len(path)):
         for node in schema.nodes(path[:end]):
             if gone := _gone(path[:end], node):
                 return [gone]
@@ -134,7 +134,9 @@ def _any(nodes: list[Node], value: Any, names: Names, schema: Schema) -> list[Fi
     return min((_look(node, value, names, schema) for node in nodes), key=len)
 
 
-def _look(node: Node, value: Any, names: Names, schema: Schema) -> list[Finding]:
+def _look(  # noqa: C901, PLR0911 - one case a kind of value
+    node: Node, value: Any, names: Names, schema: Schema
+) -> list[Finding]:
     if gone := _gone(names, node):
         return [gone]
     node = schema.resolve(node)
@@ -147,7 +149,7 @@ def _look(node: Node, value: Any, names: Names, schema: Schema) -> list[Finding]
     if "anyOf" in node:
         return _union(node, value, names, schema)
     if isinstance(value, Expr):
-        return _expression(node, value, names, schema)
+        return _expression(node, value, names)
     if isinstance(value, Mapping) and "x-tags" in node:
         return _tagged(node, value, names, schema)
     if keyword := wrong(value, node):
@@ -179,7 +181,7 @@ def _union(node: Node, value: Any, names: Names, schema: Schema) -> list[Finding
     return [Finding(names, what, node=node, value=value)]
 
 
-def _expression(node: Node, value: Expr, names: Names, schema: Schema) -> list[Finding]:
+def _expression(node: Node, value: Expr, names: Names) -> list[Finding]:
     """Judge what Nix will evaluate by what is known of it: that text is text and a path is a path."""
     kinds = node.get("type")
     takes_all = kinds is None and "enum" not in node

@@ -94,6 +94,10 @@ class Schema:
             found = [child for node in found for child in self.children(node, name)]
         return found
 
+    def stands_alone(self, name: str) -> bool:
+        """Tell whether a first name is an option by itself; what is below any other is read piece by piece."""
+        return self._tops.get(name) is None
+
     def _top(self, name: str) -> Node:
         seconds = self._tops[name]
         return self._piece(name) if seconds is None else self._set({s: self._piece(f"{name}/{s}") for s in seconds})
@@ -139,7 +143,7 @@ class Schema:
         return {name for node in self.nodes(parent) for name in self.names(node)}
 
     def paths(self) -> Iterator[OptionPath]:
-        """Yield the path of every option outside of submodules: 100 ms for all of NixOS, so only where one is missing."""
+        """Yield the path of every option outside of submodules: 100 ms for all of NixOS."""
         pending: list[tuple[OptionPath, Node]] = [((name,), self._top(name)) for name in self._tops]
         while pending:
             path, node = pending.pop()

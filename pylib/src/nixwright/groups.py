@@ -9,7 +9,38 @@ if TYPE_CHECKING:
 
 # nixos/modules/config/users-groups.nix; systemd's come with nixos/modules/system/boot/systemd*.
 ALWAYS = frozenset(
-    ["root", "wheel", "disk", "kmem", "tty", "floppy", "uucp", "lp", "cdrom", "tape", "audio", "video", "dialout", "nogroup", "users", "nixbld", "utmp", "adm", "input", "kvm", "render", "sgx", "shadow", "clock", "keys", "messagebus", "systemd-journal", "systemd-network", "systemd-resolve", "systemd-timesync"]
+    {
+        "root",
+        "wheel",
+        "disk",
+        "kmem",
+        "tty",
+        "floppy",
+        "uucp",
+        "lp",
+        "cdrom",
+        "tape",
+        "audio",
+        "video",
+        "dialout",
+        "nogroup",
+        "users",
+        "nixbld",
+        "utmp",
+        "adm",
+        "input",
+        "kvm",
+        "render",
+        "sgx",
+        "shadow",
+        "clock",
+        "keys",
+        "messagebus",
+        "systemd-journal",
+        "systemd-network",
+        "systemd-resolve",
+        "systemd-timesync",
+    }
 )
 # `users.groups.<name>` in the module of the option that stands beside it.
 MADE_BY = {

@@ -10,17 +10,19 @@ Called by hand, a wrong record raises `MistakeError` at once. Where mistakes are
 from __future__ import annotations
 
 import dataclasses
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import ArgsKwargs
+from pydantic_core import ArgsKwargs, core_schema
 
 from nixwright.errors import Mistake, report
 from nixwright.origin import Origin, here
 
 if TYPE_CHECKING:
-    from pydantic_core import SchemaValidator
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema, SchemaValidator
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ def record(cls: type[T]) -> type[T]:
     """Make a class a record: a frozen dataclass whose fields are checked strictly. Bounds stand in `Annotated`."""
     made = dataclasses.dataclass(frozen=True)(cls)
     made.__pydantic_config__ = CONFIG  # type: ignore[attr-defined]
+    made.__get_pydantic_core_schema__ = classmethod(_schema)  # type: ignore[attr-defined]
     plain = made.__init__
 
     def __init__(self: T, *args: object, **kwargs: object) -> None:  # noqa: N807 - stands for any record's own
@@ -61,7 +64,19 @@ def record(cls: type[T]) -> type[T]:
 @cache
 def _validator(cls: type[object]) -> SchemaValidator:
     """Build a record's validator when the first one is made, so that a host pays only for what it uses."""
-    return TypeAdapter(cls).validator  # type: ignore[return-value]
+    token = _building.set(cls)
+    try:
+        return TypeAdapter(cls).validator  # type: ignore[return-value]
+    finally:
+        _building.reset(token)
+
+
+_building: ContextVar[type[object] | None] = ContextVar("nixwright_building", default=None)
+
+
+def _schema(cls: type[object], source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """Check a record's own fields where it is made; inside another it was checked already, and only has to be one."""
+    return handler(source) if cls is _building.get() else core_schema.is_instance_schema(cls)
 
 
 def origin_of(thing: object) -> Origin:

@@ -56,7 +56,7 @@ def _inside(
 def _kind(schema: Schema, node: Node, depth: int = 0) -> str:
     """Return what kind of type a node is, its bounds and names left out."""
     node = schema.resolve(node)
-    if depth > 2:  # noqa: PLR2004
+    if depth > 2:
         return "..."
     parts = [json.dumps(node.get("type")), str(node.get("x-nix", ""))]
     parts += [key for key in ("enum", "minimum", "maximum", "not", "minItems", "x-merge", "x-unique") if key in node]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
+import subprocess
+import sys
 
+import pytest
 from nixwright.nix.values import (
     Apply,
     Commented,
@@ -66,8 +68,10 @@ WRONG = [
         "has been removed from NixOS",
         "",
         "",
-        "The option was heavily overloaded and can be removed from most configurations. "
-        "To specifically configure the user space part of ALSA, see `hardware.alsa`.",
+        (
+            "The option was heavily overloaded and can be removed from most configurations. "
+            "To specifically configure the user space part of ALSA, see `hardware.alsa`."
+        ),
     ),
     (
         "system.nixos.release",
@@ -106,7 +110,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "value", "what", "given", "allowed", "fix"), WRONG)
-def test_a_mistake_says_what_is_wrong(path: str, value: object, what: str, given: str, allowed: str, fix: str) -> None:
+def test_a_mistake_says_what_is_wrong(  # noqa: PLR0913, PLR0917 - the lines of a message
+    path: str, value: object, what: str, given: str, allowed: str, fix: str
+) -> None:
     assert told(path, value) == [(path, what, given, allowed, fix)]
 
 
@@ -211,6 +217,21 @@ def test_options_of_26_11_alone_are_refused() -> None:
         "boot.loader.systemd-boot.bootCounting.enable",
     ):
         assert told(path, {})[0][1] == UNKNOWN
+
+
+def test_a_right_host_does_not_load_jsonschema() -> None:
+    script = (
+        "import sys\n"
+        "from nixwright.options.check import check\n"
+        "from nixwright.options.schema import Schema\n"
+        "from nixwright.options.settings import Setting, parse_path\n"
+        "given = {'users.users.x.shell': '/bin/sh', 'services.openssh.settings.PermitRootLogin': 'no',\n"
+        "         'networking.hostId': None, 'nix.settings.max-jobs': 'auto', 'services.openssh.ports': [22]}\n"
+        "assert not check([Setting(parse_path(p), v) for p, v in given.items()], Schema.shipped())\n"
+        "print('jsonschema' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_part_is_told_by_its_own_field() -> None:

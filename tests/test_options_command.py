@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from nixwright.cli.main import main
 from nixwright.options.schema import Schema
 from nixwright.tools.option_schema import EXPORTER, Source, expression

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from nixwright.nix.values import NixPath, Order, default, force, pkgs
 from nixwright.options.rules import RULES, rules
 from nixwright.options.settings import Setting, parse_path

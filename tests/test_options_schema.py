@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-
 from nixwright.errors import ToolError
 from nixwright.options.ere import translate
 from nixwright.options.schema import SHIPPED, Schema

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nixwright.errors import Mistake
 from nixwright.nix.values import Commented, Expr, If, Merge, NixPath, Order, Override, Text
 from nixwright.options import fixes
-from nixwright.options.judge import is_kind, is_list, wrong
+from nixwright.options.judge import is_kind, is_list, plainly_right, wrong
 from nixwright.options.words import allowed, given
 
 if TYPE_CHECKING:
@@ -168,10 +168,12 @@ def _finding(keyword: str, node: Node, value: Any, names: Names) -> Finding:
 
 def _union(node: Node, value: Any, names: Names, schema: Schema) -> list[Finding]:
     """Judge by the alternatives: the one that was meant is the one of the value's kind."""
-    branches = [schema.resolve(branch) for branch in node["anyOf"]]
-    found = [_look(branch, value, names, schema) for branch in branches]
-    if not all(found):
-        return []
+    branches = sorted((schema.resolve(branch) for branch in node["anyOf"]), key=lambda b: not plainly_right(value, b))
+    found = []
+    for branch in branches:
+        found.append(_look(branch, value, names, schema))
+        if not found[-1]:  # the others need not be judged
+            return []
     inner = [f for f in found if any(each.names != names for each in f)]
     if inner and isinstance(value, Mapping | Sequence):
         return min(inner, key=len)

@@ -24,7 +24,7 @@ END = r"(?![\s\S])"  # `$` alone would let a newline follow
 
 
 def translate(ere: str) -> str:
-    """Return a pattern for `re.search` (and ECMA's regular expressions) that takes what the expression fits as a whole."""
+    """Return a pattern for `re.search` (and ECMA's expressions) that takes what the expression fits as a whole."""
     out: list[str] = []
     at = 0
     while at < len(ere):

@@ -38,7 +38,7 @@ def fix(value: Any, node: Node, right: Callable[[Any], bool]) -> str:
     return nearest(value, [v for n in branches for v in n.get("enum", ()) if isinstance(v, str)])
 
 
-def _candidates(value: Any) -> Iterator[Any]:
+def _candidates(value: Any) -> Iterator[Any]:  # noqa: C901 - one case a kind of value
     """Yield what is near a value in another type."""
     if isinstance(value, bool):
         yield from ("yes" if value else "no", "on" if value else "off", str(value).lower(), int(value))

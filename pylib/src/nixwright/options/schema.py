@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property, lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
@@ -15,7 +16,7 @@ from nixwright.errors import ToolError
 from nixwright.options.shards import DEFINITIONS, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nixwright.options.settings import Path as OptionPath
 
@@ -29,7 +30,8 @@ class Schema:
     def __init__(self, path: Path) -> None:
         """Open a schema that `nixwright schema` made. Raises ToolError where the file is none."""
         try:
-            self._archive = ZipFile(path)
+            # in memory: forked children would share an open file, and its position
+            self._archive = ZipFile(BytesIO(path.read_bytes()))
         except (OSError, BadZipFile) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no schema made by `nixwright schema`"
             raise ToolError(f"{path} cannot be read: {reason}") from error
@@ -65,6 +67,17 @@ class Schema:
         if name not in self._pieces:
             self._pieces[name] = json.loads(self._archive.read(name))
         return self._pieces[name]
+
+    @property
+    def read(self) -> list[str]:
+        """The names of the pieces that were read so far."""
+        return sorted(self._pieces)
+
+    def read_ahead(self, names: Iterable[str]) -> None:
+        """Read pieces that will be asked for; names that are none are passed over."""
+        for name in names:
+            if name in self._archive.NameToInfo:
+                self._piece(name)
 
     def resolve(self, node: Node) -> Node:
         """Return the node that a reference means; any other as it is."""

@@ -1,7 +1,7 @@
 """The schema as a file: one zip of JSON pieces, cut by the first two names of the option paths.
 
-A host touches some twenty of the two thousand pieces, so a piece is read when it is asked for. What `nix/option-schema.nix`
-says is kept as it is, but for POSIX patterns (`x-ere`), which become `pattern`.
+A host touches some twenty of the two thousand pieces, so a piece is read when it is asked for. What the Nix file
+(`data/option-schema.nix`) says is kept as it is, but for POSIX patterns (`x-ere`), which become `pattern`.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ FORBIDDEN = {  # parts of a pattern that the exporter found by asking
 PORT = 65535
 
 
-def allowed(schema: Schema, node: Node, name: str = "") -> str:
+def allowed(schema: Schema, node: Node, name: str = "") -> str:  # noqa: PLR0911 - one case a kind
     """Return what a node takes, on one line; `name` is the option's last name, which tells a port from a number."""
     name_of = node.get("$ref", "").removeprefix("#/$defs/")
     if name_of in VALUES:  # they hold themselves
@@ -81,7 +81,7 @@ def allowed(schema: Schema, node: Node, name: str = "") -> str:
     return _plain(schema, node, name)
 
 
-def _plain(schema: Schema, node: Node, name: str) -> str:
+def _plain(schema: Schema, node: Node, name: str) -> str:  # noqa: PLR0911 - one case a kind
     kind = node.get("type")
     if isinstance(kind, list):
         return ", or ".join(KINDS[k] for k in sorted(kind, key="null".__eq__))
@@ -91,7 +91,7 @@ def _plain(schema: Schema, node: Node, name: str) -> str:
         if "pattern" in node and node["pattern"].startswith(tuple(f"^{rule}" for rule in FORBIDDEN)):
             return "text" + "".join(words for rule, words in FORBIDDEN.items() if rule in node["pattern"])
         if "pattern" in node:
-            return "text that matches " + node["pattern"].removeprefix("^(?:").removesuffix(f"){END}")
+            return "text that matches " + str(node["pattern"]).removeprefix("^(?:").removesuffix(f"){END}")
         return "text"
     if kind == "array":
         items = allowed(schema, node.get("items", {}), name)
@@ -121,7 +121,7 @@ def _number(node: Node, name: str) -> str:
     return f"{word} from {low} up" if low is not None else f"{word} up to {high}" if high is not None else word
 
 
-def given(value: Any, names: Sequence[str]) -> str:
+def given(value: Any, names: Sequence[str]) -> str:  # noqa: PLR0911 - one case a kind
     """Return a value as a message shows it; never one that may be a secret."""
     last = names[-1].lower().replace("_", "").replace("-", "") if names else ""
     if isinstance(value, str) and any(word in last for word in SECRET):

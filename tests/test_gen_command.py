@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from host_project import EXAMPLE, SMALLEST, Project, project  # noqa: F401 - a fixture
+from nixwright.generation import warm
+from nixwright.options.schema import Schema
 
 ROOT = Path(__file__).parent.parent
 
@@ -162,3 +164,8 @@ def test_runbook_prints_the_install_steps(project: Project) -> None:  # noqa: F8
     answer = project.run("runbook", project.host(EXAMPLE))
     assert answer.status == 0
     assert answer.out.startswith("# Installing pibox\n")
+
+
+def test_a_fleet_is_warmed_by_a_host_without_mistakes() -> None:
+    warm()  # raises where its own small host would not do
+    assert {"boot/loader", "networking/hostName"} <= set(Schema.shipped().read)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from nixwright.errors import Mistake, MistakeError, collecting
 from nixwright.generation import generate
 from nixwright.host import Host
+from nixwright.options.schema import Schema
 from nixwright.origin import is_users
 from nixwright.record import field_origin, origin_of
 from nixwright.report.mistakes import Spot
@@ -36,12 +37,13 @@ def run(path: Path, root: Path, source: str, pipe: int) -> None:
     signal.signal(signal.SIGALRM, _stop)
     sys.dont_write_bytecode = True  # nothing is written but what gen says
     sys.path.insert(0, str(path.parent))
-    answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "stopped": None}
+    answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "read": [], "stopped": None}
     with collecting() as found:
         try:
             host = _host_of(path, source)
             answer["name"], answer["at"] = str(host.name), _place(field_origin(host, "name"), path)
             answer["files"] = generate(host, root, source)
+            answer["read"] = Schema.shipped().read
         except _Stopped as stop:
             answer["stopped"] = _user_line(stop, path)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the user's to know
@@ -76,7 +78,9 @@ def _host_of(path: Path, source: str) -> Host:
             Mistake("host file", f"cannot be read: {error.strerror}", source, "", "", Spot(str(path), 0))
         ) from error
     exec(code, module.__dict__)  # noqa: S102 - a host file is Python, and this is where it runs
-    hosts = list({id(v): v for v in vars(module).values() if isinstance(v, Host)}.values())
+    others = [m for n, m in list(sys.modules.items()) if n != _MODULE and is_users(getattr(m, "__file__", None) or "<>")]
+    imported = {id(v) for m in others for v in vars(m).values() if isinstance(v, Host)}
+    hosts = list({id(v): v for v in vars(module).values() if isinstance(v, Host) and id(v) not in imported}.values())
     if len(hosts) == 1:
         return hosts[0]
     if not hosts:

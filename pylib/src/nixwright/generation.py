@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nixwright import tree
 from nixwright.errors import Mistake, collecting, report
-from nixwright.layout import lower, picture, steps
+from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition, lower, picture, steps
 from nixwright.nix.module import module_text
 from nixwright.nix.printer import print_expr
 from nixwright.nix.values import Merge, Order, Override
@@ -19,7 +19,7 @@ from nixwright.options.check import check, dotted
 from nixwright.options.rules import rules
 from nixwright.options.schema import Schema
 from nixwright.options.settings import Setting, parse_path
-from nixwright.record import field_origin, is_broken, origin_of, shown
+from nixwright.record import build_validator, field_origin, is_broken, origin_of, shown
 from nixwright.report.install import install_text
 from nixwright.secret import secrets
 from nixwright.settlement import settle
@@ -92,14 +92,23 @@ def _broken(thing: object) -> bool:
 
 
 def warm() -> None:
-    """Do once what each host of a fleet would do for itself: build the validators of the records that are imported."""
-    from nixwright.record import _validator  # noqa: PLC0415 - a child builds only those it needs
+    """Do once what each host of a fleet would do for itself.
 
+    That is: build the validators of the records that are imported, and generate a small host of our own, which compiles
+    patterns and reads the parts of the schema that every host needs.
+    """
     for name, module in list(sys.modules.items()):
         if name.startswith("nixwright."):
             for thing in list(vars(module).values()):
-                if isinstance(thing, type) and "__pydantic_config__" in vars(thing) and thing.__module__ == name:
-                    _validator(thing)
+                if isinstance(thing, type) and thing.__module__ == name:
+                    build_validator(thing)
+    from nixwright.boards.qemu_vm import QemuVm  # noqa: PLC0415 - only a fleet needs one
+    from nixwright.host import Host  # noqa: PLC0415
+
+    disk = Disk(
+        "/dev/disk/by-id/virtio-a", GPT(Partition("boot", MiB(512), ESP()), Partition("root", REST, Ext4(at="/")))
+    )
+    generate(Host("a", state_version="26.05", board=QemuVm(), disks=[disk]), Path(), "a.py")
 
 
 def _of_part(part: Part, context: Context) -> Iterator[Setting]:

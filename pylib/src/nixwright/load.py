@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from nixwright.child import run
 from nixwright.errors import Mistake
 from nixwright.generation import warm
+from nixwright.options.schema import Schema
 from nixwright.report.mistakes import Spot
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def load(
                 for child in [c for c in running if c.over]:
                     running.remove(child)
                     done[child.index] = child.result()
+                    if waiting:  # what one host needed of the schema, the next will: read once, here
+                        Schema.shipped().read_ahead(child.read)
                     on_done(len(done))
         finally:
             for child in running:
@@ -132,6 +135,7 @@ class _Child:
         self.index, self.path, self.limits, self.selector = index, path, limits, selector
         self.source = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
         self.said, self.printed, self.why = bytearray(), bytearray(), ""
+        self.read: list[str] = []  # the pieces of the schema that it needed
         self.deadline = time.monotonic() + limits.seconds
         result, result_in = os.pipe()
         output, output_in = os.pipe()
@@ -182,6 +186,7 @@ class _Child:
             mistakes = tuple(_mistake(m) for m in found["mistakes"])
             name, files = str(found["name"]), {str(k): str(v) for k, v in found["files"].items()}
             where, at = found["stopped"], _spot(found["at"])
+            self.read = [str(name) for name in found["read"]]
         except (ValueError, KeyError, TypeError, AttributeError):
             mistakes, name, files, where, at = (), "", {}, None, None
             own = not self.why
@@ -260,6 +265,7 @@ class _Child:
 
 def _confine(limits: Limits, output: int) -> None:
     """In the child: a session of its own, bounded, with nothing to read and its output on the pipe."""
+    gc.disable()  # it lives for milliseconds, and a collection would copy what it shares with the parent
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):

@@ -71,6 +71,12 @@ def _validator(cls: type[object]) -> SchemaValidator:
         _building.reset(token)
 
 
+def build_validator(cls: type[object]) -> None:
+    """Build a record's validator now, where it would be built again in many children; of another class, nothing."""
+    if vars(cls).get("__pydantic_config__") is CONFIG:
+        _validator(cls)  # type: ignore[arg-type]
+
+
 _building: ContextVar[type[object] | None] = ContextVar("nixwright_building", default=None)
 
 

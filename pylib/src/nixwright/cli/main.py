@@ -16,7 +16,7 @@ _INTERRUPTED = 130
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; return 0 where done, 1 where files are not as they should be, 2 for mistakes and failures."""
-    # pydantic looks for plugins in every installed package's metadata: time for nothing, and another's hand in our types
+    # pydantic looks for plugins in every installed package's metadata: time, and another's hand in our types
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     given = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="nixwright", description="NixOS modules from typed Python host files.")

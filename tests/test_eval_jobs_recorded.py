@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nixwright.tools.eval_options import AttrPath
 
 OPTIONS = EvalOptions(source=File("input.nix"))
-QUICK = Limits(silence=0.8, stuck=0.3, total=60)
+QUICK = Limits(silence=3, stuck=0.3, total=60)
 
 
 def told(*kinds: Kind, cases: str) -> dict[str, set[Kind]]:

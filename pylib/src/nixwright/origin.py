@@ -118,7 +118,8 @@ def _line_of(call: Call, field: str, position: int) -> int:
             line = found.lineno
         elif isinstance(found, ast.Dict):
             # a key may hold dots itself: the longest that fits is meant
-            entries = {str(k.value): (k, v) for k, v in zip(found.keys, found.values, strict=True) if isinstance(k, ast.Constant)}
+            pairs = zip(found.keys, found.values, strict=True)
+            entries = {str(k.value): (k, v) for k, v in pairs if isinstance(k, ast.Constant)}
             size = next((n for n in range(len(below), -1, -1) if ".".join([name, *below[:n]]) in entries), None)
             if size is None:
                 break

@@ -14,7 +14,8 @@ from nixwright.source.values import Call, NotLiteralError, Source, Style, read, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nixwright.source.walk import Item, Tree
+    from nixwright.source.target import Item
+    from nixwright.source.walk import Tree
 
 _QUOTES = re.compile(rb"[=(\[{,:]\s*([\"'])")  # that begin a string
 _STEP = 4  # columns of an indent that nothing in the file shows

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nixwright.source.brackets import Splice
-    from nixwright.source.walk import Item, Target, Tree
+    from nixwright.source.target import Item, Target
+    from nixwright.source.walk import Tree
 
     Records = Mapping[str, Sequence[str]]
 

@@ -1,11 +1,11 @@
-# ruff: noqa: RET503 - refuse() never returns
 """From a field path to the place in the source where its value is written. Loads libcst."""
+
+# ruff: noqa: RET503 - refuse() never returns
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn
 
 import libcst as cst
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
@@ -13,50 +13,17 @@ from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
 from nixwright.errors import Mistake, MistakeError
 from nixwright.source.field import Step, said
 from nixwright.source.names import Binding, dotted, names_of
+from nixwright.source.target import Line, Rest, Target
 from nixwright.source.values import NotLiteralError, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nixwright.source.target import Item
+
 _BOM = "\ufeff"
 _HOST = "Host"
 _BY_HAND = "change the source by hand there"
-Item: TypeAlias = "cst.Arg | cst.BaseElement | cst.BaseDictElement"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a file, as a mistake's origin."""
-
-    file: str
-    line: int
-
-    def place(self, field: str = "") -> tuple[str, int]:
-        """Return file and line."""
-        return self.file, self.line
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """The arguments of a call that fill a `*field` of its record, as a list."""
-
-    call: cst.Call
-    args: tuple[cst.Arg, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a value is written, or (`node` None) the bracket that it would be added to.
-
-    `holder` and `index` are the bracket and the entry of it that the value is; None where a name was followed to it.
-    `key` is the keyword or the dict key that an added entry gets, None in a list.
-    """
-
-    node: cst.BaseExpression | None
-    holder: cst.BaseExpression | None = None
-    index: int = -1
-    key: object = None
-    through: tuple[tuple[str, int], ...] = ()  # names that were followed, with the lines that use them
 
 
 class Tree:

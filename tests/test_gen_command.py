@@ -105,6 +105,16 @@ def test_equal_changes_in_many_hosts_are_told_once(project: Project) -> None:  #
     assert written.out == "changed  default.nix  the same 1 line in 12 hosts: vm00, vm01, vm02, …\n"
 
 
+def test_the_hosts_own_name_makes_no_difference(project: Project) -> None:  # noqa: F811
+    own = 'settings={"networking.domain": "old.NAME.example"},\n    users='
+    for turn in ("old", "new"):
+        text = SMALLEST.replace("users=", own.replace("old", turn))
+        for name in ("vm1", "vm2"):
+            project.host(text.replace("NAME", name).replace('"vm"', f'"{name}"'), name)
+        answer = project.run("gen", "hosts")
+    assert answer.out == "changed  settings.nix  the same 1 line in 2 hosts: vm1, vm2\n"
+
+
 def test_json_and_stdout(project: Project) -> None:  # noqa: F811
     path = project.host(SMALLEST, "vm")
     printed = json.loads(project.run("gen", "--stdout", "--json", path).out)

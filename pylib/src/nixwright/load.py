@@ -67,12 +67,12 @@ def load(
     jobs: int | None = None,
     on_done: Callable[[int], None] = lambda _: None,
 ) -> list[Loaded]:
-    """Load host files, several at a time (`jobs`, else one a CPU), and return what came of each, in the given order.
+    """Load host files, several at a time (`jobs`), and return what came of each, in the given order.
 
     `root` is the project's directory, from which sources are named. `on_done` is told how many are done, after each.
     """
     limits = limits or Limits()
-    jobs = jobs or _cpus()
+    jobs = jobs or _cpus() + 1  # one more than can run: a CPU is not idle while we fork and reap
     _import_ahead(paths)
     gc.collect()
     gc.freeze()  # so that a child's collector does not copy the parent's pages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -40,7 +41,9 @@ def groups(changes: Iterable[Change]) -> list[Group]:
     for change in changes:
         room, host, name = _split(change.path)
         lines = _lines(change)
-        _, _, hosts = found.setdefault((change.kind, room, name, tuple(_touched(lines))), (change, lines, []))
+        # a host's own name in it makes no difference
+        alike = tuple(re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "\0", t) for t in _touched(lines))
+        _, _, hosts = found.setdefault((change.kind, room, name, alike), (change, lines, []))
         hosts.append(host)
     return [Group(c.kind, _split(c.path)[2], tuple(hosts), lines, c.path) for c, lines, hosts in found.values()]
 

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nixwright.nix.printer import print_expr
@@ -64,8 +65,8 @@ def best(programs: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dic
 def manipulator(data: dict[str, Any]) -> dict[str, Callable[[], object]]:
     """Return nix-manipulator's ways to text: from the same data, and from its own tree made before; none without it."""
     try:
-        from nix_manipulator.expressions.list import NixList  # noqa: PLC0415 - optional
-        from nix_manipulator.expressions.set import AttributeSet  # noqa: PLC0415
+        NixList = import_module("nix_manipulator.expressions.list").NixList  # noqa: N806 - a class
+        AttributeSet = import_module("nix_manipulator.expressions.set").AttributeSet  # noqa: N806
     except ImportError:
         return {}
 

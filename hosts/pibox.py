@@ -28,6 +28,7 @@ from nixwright.parts.zfs_upkeep import ZfsUpkeep
 key = KeyFile("/keyfile", size=8192)
 tank = Zpool(
     "tank",
+    ashift=13,  # pages of 8 KiB, as SSDs have them
     reserved=GiB(200),
     datasets=[
         Dataset("local/root", at="/", wiped=True),

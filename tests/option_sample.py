@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ def draw(schema: Schema, seed: int, each: int, values: int) -> list[tuple[list[s
     return found
 
 
+def _below(wrap: Callable[[Any], Any], name: str, value: Any) -> Any:
+    return wrap({name: value})
+
+
 def _inside(
     schema: Schema, node: Node, wrap: Callable[[Any], Any], depth: int
 ) -> Iterator[tuple[Node, Callable[[Any], Any]]]:
@@ -46,7 +51,7 @@ def _inside(
     yield node, wrap
     for name, field in node.get("properties", {}).items():
         if field.get("x-option"):
-            yield from _inside(schema, field, lambda v, n=name: wrap({n: v}), depth + 1)
+            yield from _inside(schema, field, partial(_below, wrap, name), depth + 1)
     if isinstance(extra := node.get("additionalProperties"), dict) and extra.get("x-nix") == "submodule":
         yield from _inside(schema, extra, lambda v: wrap({"x": v}), depth + 1)
     if isinstance(items := node.get("items"), dict) and items.get("x-nix") == "submodule":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from nixwright.errors import ToolError
@@ -15,7 +15,7 @@ from nixwright.options.shards import count, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "$defs": {"value": {"type": "string"}},
     "properties": {
         "top": {"type": "integer", "x-option": True},

@@ -55,13 +55,18 @@ def random_disk(draw: random.Random) -> tuple[Disk, int]:
     parts = []
     for index in range(count):
         sectors = max(1, int(left / count * draw.random()))
-        length: Length = draw.choice(
-            [Sectors(sectors), KiB(max(1, sectors // 2)), MiB(max(1, sectors // 2048)), GiB(max(1, sectors // 2**21))]
-        )
+        sizes: list[Length] = [
+            Sectors(sectors),
+            KiB(max(1, sectors // 2)),
+            MiB(max(1, sectors // 2048)),
+            GiB(max(1, sectors // 2**21)),
+        ]
+        length = draw.choice(sizes)
         start: Length | None = None
         if draw.random() < 0.25:
             gap = at + draw.randrange(1, 10000)
-            start = draw.choice([Sectors(gap), MiB(gap // 2048 + 1), KiB(gap // 2 + 1)])
+            gaps: list[Length] = [Sectors(gap), MiB(gap // 2048 + 1), KiB(gap // 2 + 1)]
+            start = draw.choice(gaps)
         last = index == count - 1
         part = Partition(f"part {index}", REST if last and draw.random() < 0.5 else length, start=start)
         parts.append(part)
@@ -83,13 +88,14 @@ def test_pibox_starts_at_1_1024_1056_and_9248_mib(tmp_path: Path) -> None:
     )
     disk, size = Disk("/dev/disk/by-id/ata-x", table), 1_000_204_886_016
     found = written(disk, size, tmp_path / "disk")
+    assert found is not None
     assert found == places(table.slices, size)
     assert [first // 2048 for first, _ in found] == [1, 1024, 1056, 9248]
 
 
 def test_random_layouts_are_as_sgdisk_writes_them(tmp_path: Path) -> None:
     draw = random.Random(3)  # noqa: S311 - no secret
-    drawn = []
+    drawn: list[tuple[Disk, int]] = []
     while len(drawn) < RANDOM_LAYOUTS:
         with contextlib.suppress(MistakeError):  # overlaps by itself: refused before any disk is looked at
             drawn.append(random_disk(draw))

@@ -15,7 +15,7 @@ from test_nix_module import WHOLE
 from test_nix_rules import CASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 SEED, COUNT, BATCH = 166, 5_000, 500
@@ -53,11 +53,12 @@ def module(rng: random.Random) -> str:
 def test_nixfmt_changes_nothing(kind: str, tmp_path: Path) -> None:
     need("nixfmt")
     rng = random.Random(f"{SEED} {kind}")  # noqa: S311 - values, not secrets
-    draw = {
+    draws: dict[str, Callable[[], str]] = {
         "data": lambda: print_expr(data(rng, rng.randint(1, 5))) + "\n",
         "expression": lambda: print_expr(expression(rng, rng.randint(1, 5))) + "\n",
         "module": lambda: module(rng),
-    }[kind]
+    }
+    draw = draws[kind]
     assert changed((draw() for _ in range(COUNT // 3 + 1)), tmp_path) == []
 
 

@@ -78,8 +78,9 @@ def _host_of(path: Path, source: str) -> Host:
             Mistake("host file", f"cannot be read: {error.strerror}", source, "", "", Spot(str(path), 0))
         ) from error
     exec(code, module.__dict__)  # noqa: S102 - a host file is Python, and this is where it runs
-    others = [m for n, m in list(sys.modules.items()) if n != _MODULE and is_users(getattr(m, "__file__", None) or "<>")]
-    imported = {id(v) for m in others for v in vars(m).values() if isinstance(v, Host)}
+    others = [m for name, m in list(sys.modules.items()) if name != _MODULE]
+    users = [m for m in others if is_users(getattr(m, "__file__", None) or "<no file>")]
+    imported = {id(v) for m in users for v in vars(m).values() if isinstance(v, Host)}
     hosts = list({id(v): v for v in vars(module).values() if isinstance(v, Host) and id(v) not in imported}.values())
     if len(hosts) == 1:
         return hosts[0]

@@ -16,6 +16,7 @@ class Place(Protocol):
 
     def place(self, field: str = "") -> tuple[str, int]:
         """Return the file and the line, of the named field where it has one of its own."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def record(cls: type[T]) -> type[T]:
             return
         object.__setattr__(self, "_origin", origin)  # the validator has put a new __dict__ in place
         object.__setattr__(self, "_broken", False)
-        wrong = [_placed(m, self) for m in self.wrong()] if hasattr(self, "wrong") else []
+        wrong = [_placed(m, self) for m in getattr(self, "wrong", tuple)()]
         if wrong:
             object.__setattr__(self, "_broken", True)
             report(*wrong)

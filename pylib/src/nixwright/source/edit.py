@@ -1,4 +1,3 @@
-# ruff: noqa: RET503 - refuse() never returns
 """Changing one value of a host file: comments and layout stay as written, and every byte outside the value.
 
 A path (`nixwright.source.field`) begins at the one `Host(...)` that the file binds, or at a name of the file. It is
@@ -8,6 +7,8 @@ literally. What is computed, looped, built by a helper function or bound twice i
 Which positional argument is which field is given as a mapping of class names to field names in order; a last name with
 a star (`*partitions`) takes all positional arguments from there on.
 """
+
+# ruff: noqa: RET503 - refuse() never returns
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-# ruff: noqa: N802 - the visitor's names are libcst's
 """What a file's names are bound to at module level, and why some cannot be followed. Loads libcst."""
+
+# ruff: noqa: N802 - the visitor's names are libcst's
 
 from __future__ import annotations
 

@@ -162,6 +162,7 @@ def _hardware(volume: str) -> Iterator[Step]:
 def _installer(context: Context, disk: str) -> Step:
     """A machine to install with: neither emulated user programs nor booting the CM4 from USB have been seen to work."""
     keys = [key for user in context.users if "wheel" in user.groups for key in user.ssh_keys]
+    serial, link = _serial(disk), disk.removeprefix("/dev/")
     key = f"echo '{keys[0]}' | sudo tee -a /root/.ssh/authorized_keys" if keys else "sudo passwd root"
     return Step(
         Phase.INSTALLER,
@@ -174,12 +175,18 @@ def _installer(context: Context, disk: str) -> Step:
         f"  -bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd \\\n"
         f"  -drive file=installer.iso,format=raw,if=virtio,readonly=on \\\n"
         f"  -drive file={disk},format=raw,if=none,id=ssd,cache=none \\\n"
-        f"  -device virtio-blk-pci,drive=ssd,serial={_serial(disk)} \\\n"
+        f"  -device virtio-blk-pci,drive=ssd,serial={serial} \\\n"
         f"  -nic user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:3333-:22\n"
         "# and in another terminal\n"
         "ssh -p 3333 -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no root@127.0.0.1\n"
-        "# there: the name that the host's description has for the SSD\n"
-        f"ln -s /dev/disk/by-id/virtio-{_serial(disk)} {disk}",
+        "# there: the names that the host's description has for the SSD and its partitions\n"
+        "mkdir -p /run/udev/rules.d\n"
+        "cat > /run/udev/rules.d/61-ssd.rules <<'RULES'\n"
+        f'KERNEL=="vd*", ENV{{DEVTYPE}}=="disk", ATTRS{{serial}}=="{serial}", SYMLINK+="{link}"\n'
+        f'KERNEL=="vd*", ENV{{DEVTYPE}}=="partition", ATTRS{{serial}}=="{serial}", SYMLINK+="{link}-part%n"\n'
+        "RULES\n"
+        "udevadm control --reload\n"
+        "udevadm trigger --settle --subsystem-match=block",
         f"`lsblk {disk}` in the VM shows the SSD.",
     )
 

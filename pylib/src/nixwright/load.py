@@ -44,7 +44,7 @@ class Limits:
     """What a host file may take."""
 
     seconds: float = 10.0
-    memory: int = 1024 * _MIB  # bytes of address space, Python itself (about 150 MiB) in it
+    memory: int = 1024 * _MIB  # bytes of address space, beside what nixwright itself has
     output: int = 1 * _MIB  # bytes printed
 
 
@@ -276,7 +276,17 @@ def _confine(limits: Limits, output: int) -> None:
     cpu = math.ceil(limits.seconds + _GRACE) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + limits.memory, hard))
+
+
+def _address_space() -> int:
+    """Return the bytes of address space that this process has now (0 where the system does not say)."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - once a child: the quickest way
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def _ending(status: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -111,6 +112,7 @@ def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
         file, line = error.filename or str(path), error.lineno or 1
         made = Mistake(name, error.msg, (error.text or "").strip(), "", "", Spot(file, line))
     elif isinstance(error, ImportError):
+        text = re.sub(r" \(/[^()]*\)$", "", text)  # where a module is kept here is no help
         made = Mistake("import", text, "", "modules beside the host file, or installed", "", spot)
     elif isinstance(error, MemoryError):
         limit = "takes more memory than a host file may have"

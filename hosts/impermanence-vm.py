@@ -1,0 +1,43 @@
+"""A virtual machine whose root is blank at every boot: what is kept stands below, and nothing else is."""
+
+from nixwright import Host, SecretFile, User
+from nixwright.boards.qemu_vm import QemuVm
+from nixwright.layout import ESP, GPT, REST, Dataset, Disk, GiB, Partition, Zpool
+from nixwright.parts.ethernet import Ethernet
+from nixwright.parts.ssh import Ssh
+from nixwright.parts.zfs_upkeep import ZfsUpkeep
+
+rpool = Zpool(
+    "rpool",
+    mounts="legacy",
+    properties={"atime": "on", "dnodesize": "auto", "normalization": "none", "relatime": "on"},
+    datasets=[
+        Dataset("local/root", at="/", wiped=True),
+        Dataset("local/nix", at="/nix"),
+        Dataset("safe/home", at="/home"),
+        Dataset("safe/persist", at="/persist"),
+    ],
+)
+disk = Disk(
+    "/dev/disk/by-id/virtio-impermanence",
+    GPT(
+        Partition("EFI", GiB(1), ESP()),
+        Partition("root", REST, rpool.member()),
+    ),
+)
+host = Host(
+    name="impermanence-vm",
+    host_id="1e8a5c3d",
+    state_version="26.05",
+    board=QemuVm(),
+    disks=[disk],
+    parts=[Ethernet("eth0", dhcp=True), Ssh(), ZfsUpkeep()],
+    users=[
+        User(
+            "ada",
+            groups=["wheel"],
+            ssh_keys=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP3uQw1AvVfe6sGGzZeQAz0PBvkJqIBufObnF6t8fVAp ada@laptop"],
+            password=SecretFile("/persist/etc/nixos-secrets/passwords/ada"),
+        ),
+    ],
+)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import pytest
 from nixwright.errors import Mistake, MistakeError, collecting
 from nixwright.record import field_origin, is_broken, origin_of, record
+from nixwright.unseen import is_unseen
 from pydantic import Field
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def test_collected_mistakes_are_all_told_and_the_file_goes_on() -> None:
         whole = Fan("b")
     assert is_broken(broken)
     assert not is_broken(whole)
-    assert broken.port == 0
+    assert (broken.name, broken.port) == ("a", 22)  # what is right of it, and the default of what is not
+    assert is_unseen(broken.curve)
     assert {(m.field, m.origin.place()[1] if m.origin else 0) for m in found} == {
         ("Fan.curve.55", line("wrong key")),
         ("Fan.port", line("out of bounds")),

@@ -19,10 +19,15 @@ from pydantic_core import ArgsKwargs, core_schema
 
 from nixwright.errors import Mistake, report
 from nixwright.origin import Origin, here
+from nixwright.unseen import UNSEEN, independent, is_broken, is_unseen
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema, SchemaValidator
+
+__all__ = ["build_validator", "field_origin", "is_broken", "origin_of", "record", "shown"]
 
 T = TypeVar("T")
 
@@ -41,19 +46,19 @@ def record(cls: type[T]) -> type[T]:
     def __init__(self: T, *args: object, **kwargs: object) -> None:  # noqa: N807 - stands for any record's own
         origin = here()
         object.__setattr__(self, "_origin", origin)
-        object.__setattr__(self, "_broken", False)
         try:
             kind: type[object] = type(self)
             _validator(kind).validate_python(ArgsKwargs(args, kwargs or None), self_instance=self)  # type: ignore[arg-type]
         except ValidationError as error:
-            _break(self, args, kwargs)
-            report(*_mistakes_of(self, error))
+            given = _given(self, args, kwargs)
+            found = _mistakes_of(self, error, given)
+            _break(self, given, {_head(m) for m in found})
+            report(*found)
             return
         object.__setattr__(self, "_origin", origin)  # the validator has put a new __dict__ in place
-        object.__setattr__(self, "_broken", False)
-        wrong = [_placed(m, self) for m in getattr(self, "wrong", tuple)()]
+        wrong = [_placed(m, self) for m in independent(getattr(self, "wrong", tuple)())]
         if wrong:
-            object.__setattr__(self, "_broken", True)
+            object.__setattr__(self, "_wrong", frozenset(map(_head, wrong)))
             report(*wrong)
 
     __init__.__wrapped__ = plain  # type: ignore[attr-defined]
@@ -98,18 +103,41 @@ def field_origin(thing: object, field: str) -> Origin:
     return origin_of(thing).at(field, names.index(head) if head in names else -1)
 
 
-def is_broken(thing: object) -> bool:
-    """Tell whether a record was made with mistakes; what depends on it is then not looked at."""
-    return bool(getattr(thing, "_broken", False))
+def _given(thing: object, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+    """Return the arguments by name; of more than there are fields for, the first."""
+    return dict(zip((f.name for f in dataclasses.fields(thing) if not f.kw_only), args, strict=False)) | kwargs  # type: ignore[arg-type]
 
 
-def _break(self: object, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-    """Fill a broken record with what was given, so that the user's file can go on."""
-    object.__setattr__(self, "_broken", True)
-    fields = dataclasses.fields(self)  # type: ignore[arg-type]
-    given = dict(zip((f.name for f in fields), args, strict=False)) | kwargs
-    for field in fields:
-        object.__setattr__(self, field.name, given.get(field.name))
+def _break(self: object, given: dict[str, object], wrong: set[str]) -> None:
+    """Fill a record that is wrong by its types with what is right of it, so that the user's file can go on.
+
+    In place of what is wrong or missing comes the default where that is a quantity or a word; one that says "nothing"
+    would have rules tell that something is missing, so that field, like one without a default, is unseen.
+    """
+    object.__setattr__(self, "_wrong", frozenset(wrong))
+    names = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+    misspelt = {near for name in given.keys() - names if (near := _nearest(name, names - given.keys()))}
+    for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        made = field.default_factory is not dataclasses.MISSING
+        default = field.default_factory() if made else field.default  # type: ignore[misc]
+        value = UNSEEN if default is dataclasses.MISSING else default
+        if field.name in given and field.name not in wrong:
+            value = given[field.name]
+        elif field.name in wrong | misspelt and not (isinstance(default, int | float | str) and default != ""):
+            value = UNSEEN
+        object.__setattr__(self, field.name, value)
+
+
+def _nearest(name: str, names: Collection[str]) -> str:
+    """Return the field that a misspelt one may be; empty where none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    return next(iter(get_close_matches(name, sorted(names), n=1)), "")
+
+
+def _head(mistake: Mistake) -> str:
+    """Return the name of the field that a mistake of a record is about (`curve` of `PwmFan.curve.55`)."""
+    return mistake.field.replace("[", ".").split(".")[1] if "." in mistake.field else ""
 
 
 def _placed(mistake: Mistake, thing: object) -> Mistake:
@@ -120,20 +148,23 @@ def _placed(mistake: Mistake, thing: object) -> Mistake:
     return dataclasses.replace(mistake, field=field, origin=origin)
 
 
-def _mistakes_of(thing: object, error: ValidationError) -> list[Mistake]:
+def _mistakes_of(thing: object, error: ValidationError, given: dict[str, object]) -> list[Mistake]:
     """Turn what pydantic found into our mistakes, one for each argument."""
     found: dict[str, Mistake] = {}
     names = [f.name for f in dataclasses.fields(thing)]  # type: ignore[arg-type]
     for entry in error.errors(include_url=False, include_context=True):
         first, *rest = entry["loc"] or ("",)
         head = names[first] if isinstance(first, int) and first < len(names) else str(first)
-        field = head + _below(getattr(thing, head, None), rest)
+        if is_unseen(entry["input"]):  # what was wrong with that is told already
+            continue
+        field = head + _below(given.get(head), rest)
         allowed = _allowed(entry)
         if field in found and found[field].allowed not in {"", allowed}:
             found[field] = dataclasses.replace(found[field], allowed=f"{found[field].allowed}, or {allowed}")
         elif field not in found:
             found[field] = _placed(_mistake(entry, thing, field, allowed), thing)
-    return list(found.values())
+    misspelt = {_nearest(name, set(names) - given.keys()) for name in given.keys() - set(names)}
+    return [m for name, m in found.items() if name not in misspelt]  # one that is misspelt is not missing, too
 
 
 def _below(value: object, steps: list[int | str]) -> str:
@@ -151,10 +182,8 @@ def _mistake(entry: Any, thing: object, field: str, allowed: str) -> Mistake:
     kind, owner, head = entry["type"], type(thing).__name__, field.replace("[", ".").partition(".")[0]
     names = [f.name for f in dataclasses.fields(thing)]  # type: ignore[arg-type]
     if kind in {"unexpected_keyword_argument", "unexpected_positional_argument"}:
-        from difflib import get_close_matches  # noqa: PLC0415
-
-        near = get_close_matches(head, names, n=1)
-        fix = f"did you mean {near[0]}?" if near else f"remove {head}"
+        near = _nearest(head, names)
+        fix = f"did you mean {near}?" if near else f"remove {head}"
         return Mistake(field, f"{owner} has no field {head}", head, ", ".join(names), fix)
     if kind in {"missing", "missing_argument"}:
         return Mistake(field, "is missing", "", "", f"add {head}=...")

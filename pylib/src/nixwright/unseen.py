@@ -1,0 +1,97 @@
+"""What is not known because the user's file has a mistake there: to look at it ends whoever looks, quietly.
+
+One run tells every mistake, and no mistake that is only the shadow of another. So a field without a right value holds
+`UNSEEN`, and a rule that looks at it is stopped by `UnseenError`: what the rule had found before stands, and what it
+would have said of the rest may not be true. Whatever does not look is told as ever.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from nixwright.errors import NixwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+T = TypeVar("T")
+
+
+class UnseenError(NixwrightError):
+    """Something was looked at that a mistake, told already, leaves unknown."""
+
+    def __init__(self) -> None:
+        """Say so: a person reads it only where they catch it."""
+        super().__init__("this value is not known: a mistake stands where it is made")
+
+
+def _look(*_: object) -> NoReturn:
+    raise UnseenError
+
+
+class _Unseen:
+    """A value of no type that cannot be looked at; it can be passed on, copied and shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "..."
+
+    def __copy__(self) -> _Unseen:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> _Unseen:
+        return self
+
+
+for _name in (
+    *("getattr", "str", "format", "bool", "len", "iter", "contains", "getitem", "call", "hash", "index", "int"),
+    *("float", "eq", "ne", "lt", "le", "gt", "ge", "add", "radd", "sub", "rsub", "mul", "rmul", "mod", "fspath"),
+):
+    setattr(_Unseen, f"__{_name}__", _look)
+
+UNSEEN: Any = _Unseen()
+
+
+def is_unseen(thing: object) -> bool:
+    """Tell it by identity: to compare it would be to look."""
+    return thing is UNSEEN
+
+
+def is_broken(thing: object) -> bool:
+    """Tell whether a record was made with mistakes."""
+    return thing is UNSEEN or bool(getattr(thing, "_wrong", ()))
+
+
+def wrong_fields(thing: object) -> frozenset[str]:
+    """Return the fields of a record that mistakes were told of; with "" where they are of the whole."""
+    found = frozenset() if thing is UNSEEN else getattr(thing, "_wrong", frozenset())
+    return found if isinstance(found, frozenset) else frozenset()
+
+
+def is_open(thing: object) -> bool:
+    """Tell whether something in a record, or anywhere inside it, is unseen."""
+    return any(t is UNSEEN for t in inside(thing))
+
+
+def inside(thing: object) -> Iterator[Any]:
+    """Every record in a record, a list or a tuple, itself too, and every `UNSEEN`, each as often as it is met."""
+    if thing is UNSEEN:
+        yield thing
+    elif isinstance(thing, list | tuple):
+        for each in thing:
+            yield from inside(each)
+    elif dataclasses.is_dataclass(thing):
+        yield thing
+        for field in dataclasses.fields(thing):
+            yield from inside(getattr(thing, field.name))
+
+
+def independent(*rules: Iterable[T]) -> Iterator[T]:
+    """Yield what each of several rules finds; one that is stopped by what is unseen does not stop the others."""
+    for rule in rules:
+        try:
+            yield from rule
+        except UnseenError:
+            continue

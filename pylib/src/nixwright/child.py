@@ -33,17 +33,22 @@ class _Stopped(BaseException):
     """The parent wants us to stop: too long, or too much printed."""
 
 
-def run(path: Path, root: Path, source: str, pipe: int) -> None:
-    """Load the host file, generate its files, and write the result to the pipe as one line of JSON. Never raises."""
+def run(path: Path, root: Path, source: str, pipe: int, *, about: bool = False) -> None:
+    """Load the host file, generate its files, and write the result to the pipe as one line of JSON. Never raises.
+
+    With `about`, a host without mistakes is described, too.
+    """
     signal.signal(signal.SIGALRM, _stop)
     sys.dont_write_bytecode = True  # nothing is written but what gen says
     sys.path.insert(0, str(path.parent))
-    answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "read": [], "stopped": None}
+    answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "about": {}, "read": [], "stopped": None}
     with collecting() as found:
         try:
             host = _host_of(path, source)
             answer["name"], answer["at"] = str(host.name), _place(field_origin(host, "name"), path)
             answer["files"] = generate(host, root, source)
+            if about and not found:
+                answer["about"] = _described(host)
             answer["read"] = Schema.shipped().read
         except _Stopped as stop:
             answer["stopped"] = _user_line(stop, path)
@@ -55,6 +60,15 @@ def run(path: Path, root: Path, source: str, pipe: int) -> None:
     sys.stdout.flush()
     with os.fdopen(pipe, "wb") as out:
         out.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+
+
+def _described(host: Host) -> dict[str, Any]:
+    """Return the host as plain data, with the first line of its file's docstring as its title."""
+    from nixwright.description import describe  # noqa: PLC0415 - gen does without
+
+    layout = host.layout()
+    title = (sys.modules[_MODULE].__doc__ or "").strip().partition("\n")[0]
+    return {"title": title, **describe(host, layout, host.context(layout))}
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -51,12 +51,7 @@ def generate(host: Host, root: Path, source: str) -> dict[str, str]:
         report(*follow_ups)
     context = host.context(layout)
     parts = [p for p in (host.board, *host.parts) if not is_broken(p)]
-    said = [
-        *host.own_settings(),
-        *(s for p in parts for s in _of_part(p, context)),
-        *lower.settings(layout),
-        *_users_own(host),
-    ]
+    said = said_by(host, context)
     settled = settle(said, schema)
     mistakes = [*host.rules(layout, said), *settled.mistakes, *secrets(said), *_imports(host, root / source)]
     whole = not _broken(host) and not mistakes and not follow_ups
@@ -77,9 +72,16 @@ def generate(host: Host, root: Path, source: str) -> dict[str, str]:
     texts[f"{_DATA}.nix"] = print_expr({"system": context.system, "inputs": _inputs(parts, layout)}) + "\n"
     texts |= {f.name: f.text for _, f in files}
     texts[_INSTALL] = install_text(
-        host.name, _steps(host, parts, context), picture.terminal(layout) if host.disks else ""
+        host.name, install_steps(host, parts, context), picture.terminal(layout) if host.disks else ""
     )
     return {f"{ROOM}/{host.name}/{n}": tree.stamp(n, t, source) for n, t in sorted(texts.items())}
+
+
+def said_by(host: Host, context: Context) -> list[Setting]:
+    """Return all that a host says, in its order: itself, its board, its parts, its disks, its own `settings`."""
+    parts = [p for p in (host.board, *host.parts) if not is_broken(p)]
+    own, disks = host.own_settings(), lower.settings(context.layout)
+    return [*own, *(s for p in parts for s in _of_part(p, context)), *disks, *_users_own(host)]
 
 
 def _broken(thing: object) -> bool:
@@ -171,7 +173,7 @@ def _inputs(parts: Sequence[Part], layout: Layout) -> list[str]:
     return sorted({i for p in parts for i in p.inputs} | ({"disko"} if layout.disks else set()))
 
 
-def _steps(host: Host, parts: Sequence[Part], context: Context) -> list[Step]:
+def install_steps(host: Host, parts: Sequence[Part], context: Context) -> list[Step]:
     """All steps, by phase; within one the layout's, the board's, the parts' in their order, the users'."""
     found = list(steps.steps(context.layout, host.name)) if host.disks else []
     found += [s for p in parts for s in p.steps(context)]

@@ -58,17 +58,21 @@ class Loaded:
     files: dict[str, str] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     output: str = ""  # what the file printed
+    about: dict[str, Any] = field(default_factory=dict)  # the host as plain data, where that was asked for
 
 
-def load(
+def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
     paths: Sequence[Path],
     root: Path,
     limits: Limits | None = None,
     jobs: int | None = None,
     on_done: Callable[[int], None] = lambda _: None,
+    *,
+    about: bool = False,
 ) -> list[Loaded]:
     """Load host files, several at a time (`jobs`), and return what came of each, in the given order.
 
+    With `about`, a host without mistakes is described, too (`nixwright.description`).
     `root` is the project's directory, from which sources are named. `on_done` is told how many are done, after each.
     """
     limits = limits or Limits()
@@ -84,7 +88,7 @@ def load(
             while waiting or running:
                 while waiting and len(running) < jobs:
                     index, path = waiting.pop()
-                    running.add(_Child(index, path, root, limits, selector))
+                    running.add(_Child(index, path, root, limits, selector, about=about))
                 _step(selector, running)
                 for child in [c for c in running if c.over]:
                     running.remove(child)
@@ -131,7 +135,9 @@ def _step(selector: selectors.BaseSelector, running: set[_Child]) -> None:
 class _Child:
     """One running host file: its process, the two pipes from it, and what they brought so far."""
 
-    def __init__(self, index: int, path: Path, root: Path, limits: Limits, selector: selectors.BaseSelector) -> None:
+    def __init__(  # noqa: PLR0913 - all that one host file needs
+        self, index: int, path: Path, root: Path, limits: Limits, selector: selectors.BaseSelector, *, about: bool
+    ) -> None:
         self.index, self.path, self.limits, self.selector = index, path, limits, selector
         self.source = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
         self.said, self.printed, self.why = bytearray(), bytearray(), ""
@@ -146,7 +152,7 @@ class _Child:
         if self.pid == 0:
             try:
                 _confine(limits, output_in)
-                run(path, root, self.source, result_in)
+                run(path, root, self.source, result_in, about=about)
             finally:
                 os._exit(0)
         os.close(result_in)
@@ -187,15 +193,16 @@ class _Child:
             name, files = str(found["name"]), {str(k): str(v) for k, v in found["files"].items()}
             where, at = found["stopped"], _spot(found["at"])
             self.read = [str(name) for name in found["read"]]
+            about = dict(found["about"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            mistakes, name, files, where, at = (), "", {}, None, None
+            mistakes, name, files, where, at, about = (), "", {}, None, None, {}
             own = not self.why
             if own:
                 self.why = _ending(ended)
         if self.why:
             mistakes, files = (*mistakes, self._stopped(where, limited=not own)), {}
         output = self.printed[: self.limits.output].decode(errors="replace")
-        return Loaded(self.source, name, at, files, mistakes, output)
+        return Loaded(self.source, name, at, files, mistakes, output, about)
 
     def _ended(self) -> int | None:
         """Return how it ended by itself; None where it had to be killed for it."""

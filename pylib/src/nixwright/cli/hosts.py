@@ -50,12 +50,12 @@ class Hosts:
         return {path: text for host in self.loaded for path, text in host.files.items()}
 
 
-def load_hosts(args: argparse.Namespace) -> Hosts:
-    """Load the files that the arguments name. Raises NixwrightError where these make no sense."""
+def load_hosts(args: argparse.Namespace, *, about: bool = False) -> Hosts:
+    """Load the files that the arguments name, described with `about`. Raises NixwrightError where it makes no sense."""
     files = _files(args.hosts)
     root = _root(args.root, files)
     limits = Limits(seconds=args.time_limit, memory=args.memory_limit << 20)
-    loaded = load(files, root, limits, on_done=_progress(len(files)))
+    loaded = load(files, root, limits, on_done=_progress(len(files)), about=about)
     for host in loaded:
         if host.output:  # what a host file prints is for its author, and no part of what we say
             sys.stderr.write(host.output if host.output.endswith("\n") else f"{host.output}\n")

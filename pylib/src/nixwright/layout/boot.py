@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nixwright.nix.values import Value
 
 NO_ROLLBACK = "norollback"  # the kernel parameter with which one boot keeps what the last one left
+FAILED_ROLLBACK = "/run/rollback-failed"  # what was not wiped at this boot, a dataset a line; not there if all was
 _KEY_TIMEOUT = 30  # seconds, counted from when the container of the key is open or has failed
 
 
@@ -107,27 +108,51 @@ def _holds(layout: Layout, container: Container, pool: Zpool) -> bool:
 
 
 def _rollback(layout: Layout) -> Iterator[Setting]:
-    """One unit for each pool with wiped datasets. Where it fails, the root is not mounted: nothing boots half-wiped."""
+    """One unit for each pool with wiped datasets. Where it fails, the root is not mounted, or everybody is told."""
     for pool in layout.root_pools:
         wiped = [d for d in pool.datasets if not is_broken(d) and d.wiped]
         if not wiped:
             continue
+        closed = pool.if_rollback_fails == "stop"
         imported = f"zfs-import-{pool.name}.service"
-        lines = "".join(f"zfs rollback -r {pool.name}/{d.name}@blank\n" for d in wiped)
+        command = "zfs rollback -r {0}@blank\n" if closed else _SHOUTING
         unit: dict[str, Value] = {
             "description": f"Roll back what is wiped of {pool.name}",
-            "requiredBy": ["sysroot.mount"],
+            "requiredBy" if closed else "wantedBy": ["sysroot.mount"],
             "requires": [imported],
             "after": [imported],
             "before": ["sysroot.mount"],
             "path": [config.boot.zfs.package],
             "unitConfig": {"DefaultDependencies": False, "ConditionKernelCommandLine": f"!{NO_ROLLBACK}"},
             "serviceConfig": {"Type": "oneshot", "RemainAfterExit": True},
-            "script": lines,
+            "script": "".join(command.format(f"{pool.name}/{d.name}") for d in wiped),
         }
         path = ("boot", "initrd", "systemd", "services", f"rollback-{pool.name}")
-        comment = f"Fails closed. The kernel parameter {NO_ROLLBACK} leaves it out for one boot."
+        how = "Fails closed." if closed else "Fails open, and is loud about it."
+        comment = f"{how} The kernel parameter {NO_ROLLBACK} leaves it out for one boot."
         yield _setting(path, unit, wiped[0], "wiped", comment)
+    if any(p.if_rollback_fails == "shout" and any(d.wiped for d in p.datasets) for p in layout.root_pools):
+        yield from _shout(layout)
+
+
+# `wantedBy` alone lets the boot go on; what stage 2 is to tell lies in /run, which it inherits.
+_SHOUTING = "zfs rollback -r {0}@blank || echo {0} >>" + FAILED_ROLLBACK + "\n"
+
+
+def _shout(layout: Layout) -> Iterator[Setting]:
+    """A failed unit, a line on the console, and one at each login, as long as the machine is up."""
+    pool = next(p for p in layout.root_pools if p.if_rollback_fails == "shout")
+    message = "NOT WIPED at this boot, the roll-back failed:"
+    unit: dict[str, Value] = {
+        "description": "Say that a roll-back failed",
+        "wantedBy": ["multi-user.target"],
+        "unitConfig": {"ConditionPathExists": FAILED_ROLLBACK},
+        "serviceConfig": {"Type": "oneshot", "StandardOutput": "journal+console"},
+        "script": f'echo "{message}" $(cat {FAILED_ROLLBACK})\nexit 1\n',
+    }
+    yield _setting(("systemd", "services", "rollback-failed"), unit, pool, "if_rollback_fails")
+    line = f'if test -e {FAILED_ROLLBACK}; then echo "{message}" $(cat {FAILED_ROLLBACK}) >&2; fi\n'
+    yield _setting(("environment", "loginShellInit"), line, pool, "if_rollback_fails")
 
 
 def _file_systems(layout: Layout) -> Iterator[Setting]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nixwright.layout.model import Container, Layout
 
 KEYS = "/run/luks-keys"  # /run is a tmpfs on the NixOS installer
+_ZFS_LEAST = 8  # characters of a passphrase: zfsprops(7), keyformat
 
 
 def passphrase_file(luks: Luks) -> str:
@@ -34,24 +35,72 @@ def before_format(container: Container) -> str:
 
     disko itself asks only when the device is empty, and cannot open a container that it made on another day.
     """
-    file = passphrase_file(container.luks)
     return f"""\
 if cryptsetup isLuks "{container.device}"; then
 {indent(_open(container), "  ")}else
-  install -d -m 0700 {KEYS}
-  until test -s {file}; do
-    (
-      set +x
-      IFS= read -r -s -p "New passphrase for {container.luks.name}: " first
-      IFS= read -r -s -p "The same again: " second
-      if test "$first" = "$second"; then
-        umask 077
-        printf '%s' "$first" >{file}
-      else
-        echo "They differ, please try again." >&2
-      fi
-    )
-  done
+{indent(_ask(container.luks.name, passphrase_file(container.luks)), "  ")}fi
+"""
+
+
+def _ask(name: str, file: str, least: int = 1) -> str:
+    """Ask for a new passphrase, twice, unless it is there already. `least` characters, where more than one."""
+    short = f"""\
+    elif test "${{#first}}" -lt {least}; then
+      echo "It takes {least} characters or more, please try again." >&2
+"""
+    return f"""\
+install -d -m 0700 {KEYS}
+until test -s {file}; do
+  (
+    set +x
+    IFS= read -r -s -p "New passphrase for {name}: " first
+    IFS= read -r -s -p "The same again: " second
+    if test "$first" != "$second"; then
+      echo "They differ, please try again." >&2
+{short if least > 1 else ""}    else
+      umask 077
+      printf '%s' "$first" >{file}
+    fi
+  )
+done
+"""
+
+
+def pool_passphrase_file(pool: str) -> str:
+    """Where the passphrase of a pool with ZFS's own encryption lies while the installer runs."""
+    return f"{KEYS}/pool-{pool}.passphrase"
+
+
+def before_pool(pool: str) -> str:
+    """Get at a pool that is there already and load its key; ask for a new one's passphrase."""
+    return f"""\
+if zpool list {pool} >/dev/null 2>&1 || zpool import -N -f {pool} 2>/dev/null; then
+{indent(_load_key(pool), "  ")}else
+{indent(_ask(pool, pool_passphrase_file(pool), _ZFS_LEAST), "  ")}fi
+"""
+
+
+def after_pool(pool: str) -> str:
+    """From now on the passphrase is asked for: the file that the pool was made with is the installer's alone."""
+    return f"zfs set keylocation=prompt {pool}\n"
+
+
+def open_pool(pool: str) -> str:
+    """Import a pool and load its key, with the passphrase that is known, or else by asking."""
+    return f"""\
+zpool list {pool} >/dev/null 2>&1 || zpool import -N -R /mnt {pool}
+{_load_key(pool)}"""
+
+
+def _load_key(pool: str) -> str:
+    file = pool_passphrase_file(pool)
+    return f"""\
+if test "$(zfs get -H -o value keystatus {pool})" = unavailable; then
+  if test -s {file}; then
+    zfs load-key -L file://{file} {pool}
+  else
+    zfs load-key {pool}
+  fi
 fi
 """
 

@@ -131,6 +131,9 @@ def _pool(pool: Zpool) -> Attrs:
     """A pool; every value is a string, as disko wants it. Its own file system is never mounted."""
     options = {"ashift": str(pool.ashift), "autotrim": "on" if pool.autotrim else "off", **pool.options}
     properties = {**DEFAULT_PROPERTIES, "canmount": "off", "mountpoint": "legacy", **pool.properties}
+    if pool.encryption == "native":
+        file = f"file://{hooks.pool_passphrase_file(pool.name)}"
+        properties |= {"encryption": "aes-256-gcm", "keyformat": "passphrase", "keylocation": file}
     if any(d.snapshots for d in pool.datasets):
         properties.setdefault("com.sun:auto-snapshot", "false")
     datasets: Attrs = {}
@@ -142,12 +145,16 @@ def _pool(pool: Zpool) -> Attrs:
     attrs: Attrs = {"type": "zpool"}
     if pool.mode:
         attrs["mode"] = pool.mode
-    return {
-        **attrs,
+    attrs |= {
         "options": dict(sorted(options.items())),
         "rootFsOptions": dict(sorted(properties.items())),
         "datasets": datasets,
     }
+    if pool.encryption == "native":
+        attrs["preCreateHook"] = hooks.before_pool(pool.name)
+        attrs["postCreateHook"] = hooks.after_pool(pool.name)
+        attrs["preMountHook"] = hooks.open_pool(pool.name)
+    return attrs
 
 
 def _dataset(pool: Zpool, dataset: Dataset) -> Attrs:

@@ -111,9 +111,12 @@ class Layout:
 
     @property
     def encrypted(self) -> bool:
-        """Whether the root file system is inside a LUKS container."""
+        """Whether a passphrase or a key opens the root file system: a LUKS container's, or its pool's own."""
         root = self.mount_of("/")
-        return root is not None and any(self.holders(root))
+        if root is None:
+            return False
+        native = any(p.encryption == "native" and root.device.startswith(f"{p.name}/") for p in self.pools)
+        return native or any(self.holders(root))
 
     @property
     def has_zfs(self) -> bool:

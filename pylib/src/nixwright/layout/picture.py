@@ -120,7 +120,8 @@ def _pools(layout: Layout) -> Iterator[tuple[str, list[str]]]:
         for dataset in pool.datasets:
             state = "wiped at boot" if dataset.wiped else "kept" if dataset.at else ""
             rows.append(f"{dataset.name:<32}{dataset.at or '-':<24}{state}{', snapshots' if dataset.snapshots else ''}")
-        yield f"pool {pool.name}, {pool.mounts} mounts", rows
+        own = ", encrypted by ZFS" if pool.encryption == "native" else ""
+        yield f"pool {pool.name}, {pool.mounts} mounts{own}", rows
 
 
 def _height(size: int) -> int:

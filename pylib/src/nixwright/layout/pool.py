@@ -17,6 +17,8 @@ from nixwright.record import is_broken, record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nixwright.layout.content import Luks
+
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")  # zfsconcepts(7), without the space that no shell likes
 _POOL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")  # zpoolconcepts(7)
 _POOL_RESERVED = re.compile(r"(mirror|raidz|draid|spare)|c[0-9]|log$")
@@ -25,6 +27,7 @@ _NAME_LIMIT = 255
 # What OpenZFS manuals advise for a Linux system's file systems; a dataset or the pool's `properties` say otherwise.
 DEFAULT_PROPERTIES = {"acltype": "posixacl", "atime": "off", "compression": "lz4", "xattr": "sa"}
 OURS = {"mountpoint": "at", "canmount": "at", "reservation": "reserved", "com.sun:auto-snapshot": "snapshots"}
+_ENCRYPTION = ("encryption", "keyformat", "keylocation")
 
 
 @record
@@ -81,6 +84,12 @@ class Zpool:
     option `zfsutil`; "legacy" leaves it to NixOS alone. `reserved` is kept free for good (over-provisioning an SSD).
     `mode` is how several members are joined. `ashift` 12 suits every disk with 4 KiB sectors, 13 an SSD with pages of
     8 KiB; it can never be changed. `options` go to `zpool create -o`, `properties` to the pool's first dataset (`-O`).
+
+    `encryption` with a passphrase that a person types at boot: "luks2" puts each member into a LUKS container, "native"
+    lets ZFS encrypt all datasets, which leaves their names, sizes and snapshots readable. A container that a key file
+    opens is written out: `Luks(..., content=pool.member())`.
+    `if_rollback_fails`: "stop" mounts no root that was not wiped, "shout" boots on, with a failed unit and a message at
+    each login.
     """
 
     name: str
@@ -92,10 +101,20 @@ class Zpool:
     autotrim: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
+    encryption: Literal["luks2", "native"] | None = None
+    if_rollback_fails: Literal["stop", "shout"] = "stop"
 
-    def member(self) -> Member:
-        """Return the content by which a partition or a container belongs to this pool."""
-        return Member(self)
+    def member(self, container: str | None = None) -> Member | Luks:
+        """Return the content by which a partition or a container belongs to this pool.
+
+        With `encryption="luks2"` that is a LUKS container with the member in it; each has a name of its own, `crypt`
+        and the pool's where nothing else is said.
+        """
+        if self.encryption != "luks2":
+            return Member(self)
+        from nixwright.layout.content import Luks, Passphrase  # noqa: PLC0415 - a container may hold a member
+
+        return Luks(container or f"crypt{self.name}", [Passphrase()], Member(self))
 
     def wrong(self) -> Iterator[Mistake]:
         """Names that ZFS refuses, doubled datasets, and ways of mounting that contradict each other."""
@@ -109,6 +128,10 @@ class Zpool:
         for name in ("mountpoint", "canmount"):
             if name in self.properties:
                 fix = "remove it, and say mounts= of the pool and at= of each dataset"
+                yield Mistake(f"properties.{name}", "is set by a field of its own", self.properties[name], "", fix)
+        for name in _ENCRYPTION:
+            if name in self.properties:
+                fix = 'remove it, and say encryption="native"'
                 yield Mistake(f"properties.{name}", "is set by a field of its own", self.properties[name], "", fix)
 
     def _wrong_datasets(self) -> Iterator[Mistake]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nixwright.errors import Mistake
 from nixwright.layout.content import Luks
-from nixwright.layout.pool import Member, Zpool
+from nixwright.layout.pool import Dataset, Member, Zpool
 from nixwright.layout.sizes import Rest, told
 from nixwright.record import is_broken, origin_of
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 def wrong(layout: Layout) -> Iterator[Mistake]:
     """Yield every mistake of the layout as a whole."""
-    rules: tuple[Callable[[Layout], Iterator[Mistake]], ...] = (_names, _keys, _homes, _mounts, _pools, _wiped)
+    rules: tuple[Callable[[Layout], Iterator[Mistake]], ...] = (
+        _names,
+        _keys,
+        _homes,
+        _mounts,
+        _pools,
+        _wiped,
+        _file_names,
+    )
     for rule in rules:
         yield from rule(layout)
 
@@ -166,7 +174,7 @@ def _size_of(layout: Layout, pool: Zpool) -> int | None:
 def _wiped(layout: Layout) -> Iterator[Mistake]:
     """Only what stage 1 imports can be rolled back before it is mounted, and nothing kept may hang on it."""
     roots = layout.root_pools
-    for pool in layout.pools:
+    for pool in (p for p in layout.pools if not is_broken(p)):
         wiped = [d for d in pool.datasets if not is_broken(d) and d.wiped]
         for dataset in wiped:
             where = origin_of(dataset)
@@ -180,3 +188,36 @@ def _wiped(layout: Layout) -> Iterator[Mistake]:
                 what = f"stands below {above.name}, which is wiped"
                 fix = "name it elsewhere, as in persist/..."
                 yield Mistake("Dataset.name", what, dataset.name, "", fix, origin_of(dataset), origin_of(above))
+
+
+def _file_names(layout: Layout) -> Iterator[Mistake]:
+    """Where packages are unpacked and kept, every file name must be possible (zfsprops(7)).
+
+    A normalization turns utf8only on, and what is no UTF-8 can then not be stored; a builder or a package that has such
+    a name fails. Folding case makes one file of two.
+    """
+    for pool in (p for p in layout.pools if not is_broken(p)):
+        for dataset in pool.datasets:
+            if is_broken(dataset) or dataset.at not in {"/", "/nix", "/nix/store", "/tmp", "/var"}:  # noqa: S108
+                continue
+            for name, harmless in _PLAIN_NAMES.items():
+                value, thing = _inherited(pool, dataset, name)
+                if value not in {None, harmless}:
+                    kind = type(thing).__name__
+                    what = f"{dataset.at} could not hold every file name: builds fail, some of them"
+                    allowed, fix = f"{name}={harmless}", f"leave {name} out, or say it of a dataset without programs"
+                    where = origin_of(thing).at("properties")
+                    yield Mistake(f"{kind}.properties.{name}", what, f"{name}={value}", allowed, fix, where)
+
+
+_PLAIN_NAMES = {"normalization": "none", "utf8only": "off", "casesensitivity": "sensitive"}
+
+
+def _inherited(pool: Zpool, dataset: Dataset, name: str) -> tuple[str | None, Zpool | Dataset]:
+    """Return a property as a dataset has it, and the record that says it: itself, one above it, or the pool."""
+    above = [d for d in pool.datasets if not is_broken(d) and dataset.name.startswith(f"{d.name}/")]
+    nearest: list[Zpool | Dataset] = [dataset, *sorted(above, key=lambda d: -len(d.name)), pool]
+    for one in nearest:
+        if name in one.properties:
+            return one.properties[name], one
+    return None, pool

@@ -32,6 +32,7 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
         "The size fits, and nothing of it is mounted.",
     )
     asked = [luks.name for luks in layout.luks if luks.asks]
+    asked += [pool.name for pool in layout.pools if pool.encryption == "native"]
     why = "disko partitions, formats and mounts."
     if asked:
         why += f" It asks for a new passphrase for {' and for '.join(f'`{n}`' for n in asked)}, each twice."
@@ -55,8 +56,9 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
     yield Step(Phase.DISKS, "Look at the mounts", "", checks.rstrip(), mounts)
     if layout.luks or layout.has_zfs:
         why = "The target does not take by force a pool that was not exported. " if layout.has_zfs else ""
-        forget = f"\nrm -r {KEYS}" if layout.luks else ""
-        if layout.luks:
+        secret = bool(layout.luks or asked)
+        forget = f"\nrm -r {KEYS}" if secret else ""
+        if secret:
             why += f"Passphrases and key files lie in the installer's memory under `{KEYS}` until then."
         yield Step(
             Phase.AFTER,

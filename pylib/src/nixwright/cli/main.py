@@ -9,7 +9,7 @@ from importlib import import_module
 
 from nixwright.errors import NixwrightError
 
-COMMANDS = ("gen", "new", "runbook", "schema")
+COMMANDS = ("flash", "gen", "new", "runbook", "schema")
 FAILED = 2
 _INTERRUPTED = 130
 

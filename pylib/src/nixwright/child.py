@@ -16,15 +16,19 @@ from nixwright.errors import Mistake, MistakeError, collecting
 from nixwright.generation import generate
 from nixwright.host import Host
 from nixwright.options.schema import Schema
-from nixwright.origin import is_users
+from nixwright.origin import is_users, source_of
 from nixwright.record import field_origin, origin_of
 from nixwright.report.mistakes import Spot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
+    from typing import TypeAlias
 
     from nixwright.errors import Place
+
+    Question: TypeAlias = Callable[[Host, ModuleType], dict[str, Any]]
 
 _MODULE = "nixwright_host_file"  # the name under which the file's own classes find their annotations
 
@@ -33,10 +37,10 @@ class _Stopped(BaseException):
     """The parent wants us to stop: too long, or too much printed."""
 
 
-def run(path: Path, root: Path, source: str, pipe: int, *, about: bool = False) -> None:
+def run(path: Path, root: Path, source: str, pipe: int, *, about: bool | Question = False) -> None:
     """Load the host file, generate its files, and write the result to the pipe as one line of JSON. Never raises.
 
-    With `about`, a host without mistakes is described, too.
+    With `about`, a host without mistakes is described, too; or `about` itself answers, from the host and its module.
     """
     signal.signal(signal.SIGALRM, _stop)
     sys.dont_write_bytecode = True  # nothing is written but what gen says
@@ -48,7 +52,7 @@ def run(path: Path, root: Path, source: str, pipe: int, *, about: bool = False) 
             answer["name"], answer["at"] = str(host.name), _place(field_origin(host, "name"), path)
             answer["files"] = generate(host, root, source)
             if about and not found:
-                answer["about"] = _described(host)
+                answer["about"] = (_described if about is True else about)(host, sys.modules[_MODULE])
             answer["read"] = Schema.shipped().read
         except _Stopped as stop:
             answer["stopped"] = _user_line(stop, path)
@@ -62,12 +66,12 @@ def run(path: Path, root: Path, source: str, pipe: int, *, about: bool = False) 
         out.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
 
 
-def _described(host: Host) -> dict[str, Any]:
+def _described(host: Host, module: ModuleType) -> dict[str, Any]:
     """Return the host as plain data, with the first line of its file's docstring as its title."""
     from nixwright.description import describe  # noqa: PLC0415 - gen does without
 
     layout = host.layout()
-    title = (sys.modules[_MODULE].__doc__ or "").strip().partition("\n")[0]
+    title = (module.__doc__ or "").strip().partition("\n")[0]
     return {"title": title, **describe(host, layout, host.context(layout))}
 
 
@@ -87,7 +91,7 @@ def _host_of(path: Path, source: str) -> Host:
     module.__file__ = str(path)
     sys.modules[_MODULE] = module
     try:
-        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        code = compile(source_of(path), str(path), "exec", dont_inherit=True)
     except OSError as error:
         raise MistakeError(
             Mistake("host file", f"cannot be read: {error.strerror}", source, "", "", Spot(str(path), 0))

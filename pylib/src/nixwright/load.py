@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from nixwright.child import Question
+
 _GRACE = 1.0  # s between the wish to stop, which finds the line, and the kill
 _RESULT = 256 << 20  # bytes that a child may send back
 _OURS = re.compile(r"^\s*(?:from|import)\s+(nixwright(?:\.\w+)*)", re.MULTILINE)
@@ -58,7 +60,7 @@ class Loaded:
     files: dict[str, str] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
     output: str = ""  # what the file printed
-    about: dict[str, Any] = field(default_factory=dict)  # the host as plain data, where that was asked for
+    about: dict[str, Any] = field(default_factory=dict)  # what was asked of the host; empty with mistakes
 
 
 def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
@@ -68,11 +70,12 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
     jobs: int | None = None,
     on_done: Callable[[int], None] = lambda _: None,
     *,
-    about: bool = False,
+    about: bool | Question = False,
 ) -> list[Loaded]:
     """Load host files, several at a time (`jobs`), and return what came of each, in the given order.
 
-    With `about`, a host without mistakes is described, too (`nixwright.description`).
+    With `about`, a host without mistakes is described, too (`nixwright.description`); or a question of the caller's is
+    put to it, in the child: a function of the host and its module that answers with plain data.
     `root` is the project's directory, from which sources are named. `on_done` is told how many are done, after each.
     """
     limits = limits or Limits()
@@ -136,7 +139,14 @@ class _Child:
     """One running host file: its process, the two pipes from it, and what they brought so far."""
 
     def __init__(  # noqa: PLR0913 - all that one host file needs
-        self, index: int, path: Path, root: Path, limits: Limits, selector: selectors.BaseSelector, *, about: bool
+        self,
+        index: int,
+        path: Path,
+        root: Path,
+        limits: Limits,
+        selector: selectors.BaseSelector,
+        *,
+        about: bool | Question,
     ) -> None:
         self.index, self.path, self.limits, self.selector = index, path, limits, selector
         self.source = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

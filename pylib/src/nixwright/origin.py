@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ast
+    from collections.abc import Iterator, Mapping
     from types import CodeType, FrameType
 
 _OURS = str(Path(__file__).parent) + "/"
@@ -79,13 +81,42 @@ def here() -> Origin:
     return Origin(tuple(calls))
 
 
+_instead: dict[str, bytes] = {}  # texts that stand for files, by the file's name
+
+
+@contextmanager
+def standing_in(texts: Mapping[Path, str]) -> Iterator[None]:
+    """Within this block host files are what these texts say, and not what is on the disk: an edit that is tried."""
+    _instead.update({str(path): text.encode() for path, text in texts.items()})
+    _calls_in.cache_clear()
+    try:
+        yield
+    finally:
+        _instead.clear()
+        _calls_in.cache_clear()
+
+
+def source_of(path: Path) -> bytes:
+    """Return a user's file as it is read now. Raises OSError."""
+    return _instead[str(path)] if str(path) in _instead else path.read_bytes()
+
+
+def line_of(file: str, line: int) -> str:
+    """Return a line of a user's file, from 1; empty where there is none."""
+    try:
+        lines = source_of(Path(file)).splitlines()  # of bytes: at the ends that Python counts, and no others
+    except OSError:
+        return ""
+    return lines[line - 1].decode("utf-8", "replace") if 0 < line <= len(lines) else ""
+
+
 @lru_cache(maxsize=16)
 def _calls_in(file: str) -> dict[tuple[int, int], ast.Call]:
     """Every call in a source file by its first line and column; empty where it cannot be read."""
     import ast  # noqa: PLC0415 - only a mistake or `show` needs it
 
     try:
-        tree = ast.parse(Path(file).read_bytes())
+        tree = ast.parse(source_of(Path(file)))
     except (OSError, SyntaxError, ValueError):
         return {}
     return {(n.lineno, n.col_offset): n for n in ast.walk(tree) if isinstance(n, ast.Call)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import linecache
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nixwright.origin import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,7 +93,7 @@ def _one(told: Told, root: Path, *, source_lines: bool) -> str:
 
 def _source(file: str, line: int, field: str) -> list[str]:
     """Return the source line and a caret below what is meant; nothing where the line may hold a secret."""
-    source = linecache.getline(file, line).rstrip().expandtabs(4)
+    source = line_of(file, line).rstrip().expandtabs(4)
     bare = source.lstrip()
     if not bare or _SECRET.search(source):
         return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from nixwright.options.check import check, dotted
 from nixwright.options.rules import rules
 from nixwright.options.schema import Schema
 from nixwright.options.settings import Setting, parse_path
-from nixwright.record import build_validator, field_origin, is_broken, origin_of, shown
+from nixwright.record import field_origin, is_broken, origin_of, shown
 from nixwright.report.install import install_text
 from nixwright.secret import secrets
 from nixwright.settlement import settle
@@ -94,16 +93,7 @@ def _broken(thing: object) -> bool:
 
 
 def warm() -> None:
-    """Do once what each host of a fleet would do for itself.
-
-    That is: build the validators of the records that are imported, and generate a small host of our own, which compiles
-    patterns and reads the parts of the schema that every host needs.
-    """
-    for name, module in list(sys.modules.items()):
-        if name.startswith("nixwright."):
-            for thing in list(vars(module).values()):
-                if isinstance(thing, type) and thing.__module__ == name:
-                    build_validator(thing)
+    """Generate a small host of our own: what that compiles and reads, each host of a fleet would do for itself."""
     from nixwright.boards.qemu_vm import QemuVm  # noqa: PLC0415 - only a fleet needs one
     from nixwright.host import Host  # noqa: PLC0415
 

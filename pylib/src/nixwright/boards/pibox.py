@@ -18,9 +18,8 @@ import shlex
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge
-
 from nixwright.boards.base import Board, System
+from nixwright.bounds import Ge
 from nixwright.errors import Mistake
 from nixwright.layout.content import ESP
 from nixwright.nix.values import default

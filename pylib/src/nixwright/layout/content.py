@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
-from annotated_types import Ge, Le
-
+from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.layout.pool import Member

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence  # noqa: TC003 - records are built
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, Le
-
+from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.layout.sizes import GiB, KiB, MiB, Sectors  # noqa: TC001 - as above

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - records are built from their annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Le
-
+from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.nix.values import NixPath
 from nixwright.parts.base import Context, File, Part

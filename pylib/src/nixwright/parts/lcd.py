@@ -13,8 +13,7 @@ from collections.abc import Sequence  # noqa: TC003 - records are built from the
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Le
-
+from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import Context, File, Part

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Le
-
+from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import SshServer

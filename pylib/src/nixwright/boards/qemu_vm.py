@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nixwright.boards.base import Board, System
 from nixwright.errors import Mistake
@@ -21,9 +21,15 @@ _CONSOLE = {"x86_64-linux": "ttyS0", "aarch64-linux": "ttyAMA0"}  # the first UA
 
 @record
 class QemuVm(Board):
-    """A guest of QEMU (machines q35 or virt) with UEFI, virtio disks and network, and a serial console."""
+    """A guest of QEMU (machines q35 or virt) with UEFI, virtio disks and network, and a serial console.
+
+    `editor` lets whoever is at the console edit the kernel's parameters, and so become root. `console_mode` is
+    systemd-boot's: "max" takes all of a graphical console.
+    """
 
     system: System = "x86_64-linux"
+    editor: bool = True
+    console_mode: Literal["0", "1", "2", "5", "auto", "max", "keep"] = "keep"
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The wired network."""
@@ -33,6 +39,10 @@ class QemuVm(Board):
         """Lower to the boot loader, the console and the drivers."""
         yield self.set("nixpkgs.hostPlatform", self.system, field="system")
         yield self.set("boot.loader.systemd-boot.enable", value=True)
+        if not self.editor:
+            yield self.set("boot.loader.systemd-boot.editor", value=False, field="editor")
+        if self.console_mode != "keep":
+            yield self.set("boot.loader.systemd-boot.consoleMode", self.console_mode, field="console_mode")
         yield self.set("boot.loader.efi.canTouchEfiVariables", value=True)
         esp = context.layout.esp
         if esp is not None and esp.path != "/boot":

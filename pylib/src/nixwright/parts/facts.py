@@ -45,3 +45,12 @@ class FanControl(Fact):
     """Who drives the fan. One pin has one driver."""
 
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPath(Fact):
+    """A single path that stays on a wiped root, and where it lies meanwhile."""
+
+    path: str
+    source: str
+    is_file: bool

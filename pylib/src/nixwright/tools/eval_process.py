@@ -136,7 +136,8 @@ class Program:
     async def listen(self) -> None:
         """Keep the end of stderr."""
         stream = self.process.stderr
-        assert stream is not None  # noqa: S101 - it was asked for
+        if stream is None:  # it comes among the lines
+            return
         while chunk := await stream.read(CHUNK):
             self._heard = time.monotonic()
             self._stderr += chunk
@@ -145,16 +146,20 @@ class Program:
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913 - all that a program may need
     line: Sequence[str],
     limits: Limits,
     env: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    *,
+    merged: bool = False,
+    grace: float = 0.0,
 ) -> AsyncIterator[Program]:
     """Run a command line in a process group of its own, with nothing on stdin; none of the group outlives the block.
 
-    The end is SIGKILL at once: nix-eval-jobs answers no other signal until its running job is done, and leaves nothing
-    half written. NotInstalledError: the program is not on PATH.
+    With `merged` stderr comes among the lines. The end is SIGKILL at once: nix-eval-jobs answers no other signal until
+    its running job is done, and leaves nothing half written. With `grace` (seconds) SIGINT comes before, for a program
+    that must end what it started in sessions of their own: Nix its builders. NotInstalledError: it is not on PATH.
     """
     environment = dict(os.environ if env is None else env)
     program = shutil.which(line[0], path=environment.get("PATH", os.defpath))
@@ -167,7 +172,7 @@ async def running(
             *line[1:],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
             limit=CHUNK,
             start_new_session=True,
             env=environment,
@@ -180,6 +185,8 @@ async def running(
     try:
         yield run
     finally:
+        if grace and process.returncode is None:
+            await asyncio.shield(asyncio.create_task(_ask_to_end(process, grace)))
         kill_group(process.pid)
         # What left the group could hold the streams open for ever: wait for a moment only.
         with suppress(TimeoutError):
@@ -187,6 +194,17 @@ async def running(
                 await asyncio.gather(process.wait(), listener)
         listener.cancel()
         run.seconds = time.monotonic() - run._started  # noqa: SLF001 - our own record
+
+
+async def _ask_to_end(process: asyncio.subprocess.Process, grace: float) -> None:
+    """Ask a program to end, and wait for that a while; what it still says is read and thrown away."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGINT)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace):
+            while process.stdout is not None and await process.stdout.read(CHUNK):
+                pass
+            await process.wait()
 
 
 def kill_group(group: int) -> None:

@@ -1,0 +1,1 @@
+"""Running checks: what is asked for, evaluated, built, told apart, and remembered."""

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from nixwright.child import Question
+
 _PROGRESS_FROM = 20  # hosts: fewer are done before one could read it
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name host files and bound them."""
-    parser.add_argument("hosts", nargs="+", type=Path, metavar="HOST.py", help="host files, or directories of them")
+def add_arguments(parser: argparse.ArgumentParser, *, one: bool = False) -> None:
+    """Add the arguments that name host files, or with `one` a single file, and bound them."""
+    about = "host file" if one else "host files, or directories of them"
+    parser.add_argument("hosts", nargs=1 if one else "+", type=Path, metavar="HOST.py", help=about)
     parser.add_argument("--root", type=Path, help="the project's directory (default: the one that holds hosts/)")
     limits = Limits()
     parser.add_argument(
@@ -50,7 +53,7 @@ class Hosts:
         return {path: text for host in self.loaded for path, text in host.files.items()}
 
 
-def load_hosts(args: argparse.Namespace, *, about: bool = False) -> Hosts:
+def load_hosts(args: argparse.Namespace, *, about: bool | Question = False) -> Hosts:
     """Load the files that the arguments name, described with `about`. Raises NixwrightError where it makes no sense."""
     files = _files(args.hosts)
     root = _root(args.root, files)

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from nixwright.errors import NixwrightError
 
-COMMANDS = ("flash", "gen", "new", "runbook", "schema")
+COMMANDS = ("flash", "gen", "new", "runbook", "schema", "test", "verify-disk")
 FAILED = 2
 _INTERRUPTED = 130
 
@@ -22,10 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="nixwright", description="NixOS modules from typed Python host files.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:
-        import_module(f"nixwright.cli.{name}").add(commands)
+        import_module(_module(name)).add(commands)
     args = parser.parse_args(given)
     try:
-        status: int = import_module(f"nixwright.cli.{args.command}").run(args)
+        status: int = import_module(_module(args.command)).run(args)
         sys.stdout.flush()
     except NixwrightError as error:
         print(f"nixwright: {error}", file=sys.stderr)  # noqa: T201
@@ -36,6 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return status
+
+
+def _module(command: str) -> str:
+    return f"nixwright.cli.{command.replace('-', '_')}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -11,13 +13,22 @@ from typing import IO, TYPE_CHECKING
 from nixwright.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 
-def output_of(argv: list[str], *, timeout: float, needs: str = "") -> str:
+def output_of(
+    argv: list[str],
+    *,
+    timeout: float,
+    needs: str = "",
+    ok: Sequence[int] = (0,),
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Run a program without a shell and return what it prints.
 
-    Raises ToolError where it is missing (`needs` says what it is for), fails, or takes longer than `timeout` seconds.
+    `ok` are the exit statuses of success, `environment` is beside our own. Raises ToolError where the program is
+    missing (`needs` says what it is for), fails, or takes longer than `timeout` seconds.
     """
     _require(argv, needs)
     try:
@@ -29,12 +40,34 @@ def output_of(argv: list[str], *, timeout: float, needs: str = "") -> str:
             errors="replace",
             timeout=timeout,
             check=False,
+            env=None if environment is None else os.environ | environment,
         )
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{argv[0]} took longer than {timeout:g} s") from error
-    if done.returncode:
+    if done.returncode not in ok:
         raise ToolError(f"{argv[0]} failed (exit status {done.returncode}): {_last_line(done.stderr)}")
     return done.stdout
+
+
+def hand_over(argv: Sequence[str], directory: Path, environment: Mapping[str, str] | None = None) -> int:
+    """Run a program that has the terminal until it ends, and return its exit status; Ctrl-C is its own to answer.
+
+    Raises ToolError where it cannot be started.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.run(
+            argv, cwd=directory, env=environment, check=False, preexec_fn=_answer_interrupts
+        ).returncode
+    except OSError as error:
+        raise ToolError(f"{argv[0]} cannot be started: {error.strerror}") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _answer_interrupts() -> None:
+    """In the child: what we ignore, it would ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

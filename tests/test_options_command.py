@@ -30,7 +30,7 @@ def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("nix")
 def test_it_writes_what_nix_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "mine.zip"
+    out = tmp_path / "mine.schema"
     assert main(["schema", str(out), "--nixpkgs", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{out}: 1 options\n"
     assert Schema.load(out).nodes(("top",)) == [SMALL["properties"]["top"]]
@@ -38,7 +38,7 @@ def test_it_writes_what_nix_says(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.usefixtures("nix")
 def test_a_failure_of_nix_leaves_the_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "mine.zip"
+    out = tmp_path / "mine.schema"
     out.write_text("old")
     assert main(["schema", str(out), "--nixpkgs", str(tmp_path / "broken")]) == 2
     assert "error: no such file" in capsys.readouterr().err
@@ -49,7 +49,7 @@ def test_without_nix_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(["schema", str(tmp_path / "x.zip")]) == 2
+    assert main(["schema", str(tmp_path / "x.schema")]) == 2
     assert "nix is not installed: only Nix knows the options of a nixpkgs" in capsys.readouterr().err
 
 

@@ -59,7 +59,7 @@ def test_the_shipped_schema_is_whole() -> None:
 
 
 def test_a_schema_file_is_written_the_same_each_time_and_read_again(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.zip", tmp_path / "b.zip"
+    first, second = tmp_path / "a.schema", tmp_path / "b.schema"
     assert write(SMALL, first) == count(SMALL) == 2
     write(json.loads(json.dumps(SMALL)), second)
     assert first.read_bytes() == second.read_bytes()
@@ -70,9 +70,9 @@ def test_a_schema_file_is_written_the_same_each_time_and_read_again(tmp_path: Pa
 
 
 def test_a_file_that_is_no_schema_is_refused(tmp_path: Path) -> None:
-    bad = tmp_path / "bad.zip"
-    bad.write_text("no zip")
+    bad = tmp_path / "bad.schema"
+    bad.write_text("no schema")
     with pytest.raises(ToolError, match="it is no schema made by `nixwright schema`"):
         Schema.load(bad)
     with pytest.raises(ToolError, match="No such file"):
-        Schema.load(tmp_path / "none.zip")
+        Schema.load(tmp_path / "none.schema")

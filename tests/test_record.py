@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,3 +111,24 @@ def test_a_list_of_several_types_names_the_wrong_one() -> None:
     (mistake,) = caught.value.mistakes
     assert mistake.field == "Fan.kids[1]"
     assert "Fan" in mistake.allowed
+
+
+def test_a_record_is_a_value() -> None:
+    assert Fan("a", curve={1: 2}) == Fan("a", curve={1: 2}) != Fan("a")
+    assert Fan("a") != SecretThing("a")  # type: ignore[comparison-overlap]
+    assert len({SecretThing("a"), SecretThing("a"), SecretThing("b")}) == 2
+    assert repr(SecretThing("a")) == "SecretThing(path='a')"
+    assert dataclasses.replace(Fan("a"), port=23) == Fan("a", port=23)
+    assert copy.deepcopy(Fan("a")) == copy.copy(Fan("a")) == Fan("a")
+    match Fan("a"):
+        case Fan(name, curve):
+            assert (name, curve) == ("a", {})
+
+
+def test_a_record_does_not_change() -> None:
+    fan, name = Fan("a"), "port"
+    with pytest.raises(dataclasses.FrozenInstanceError, match="'port'"):
+        setattr(fan, name, 23)
+    with pytest.raises(dataclasses.FrozenInstanceError, match="'port'"):
+        delattr(fan, name)
+    assert fan.port == 22

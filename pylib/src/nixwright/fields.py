@@ -28,14 +28,16 @@ class Fields:
 
     def __init__(self, cls: type[Any]) -> None:
         """Read the annotations."""
-        fields = [f for f in dataclasses.fields(cls) if f.init]
-        self._tests = {f.name: _test(_hint(cls, f.name)) for f in fields}
-        self._positional = [f.name for f in fields if not f.kw_only]
+        fields = dataclasses.fields(cls)
+        self._tests = {f.name: _test(_hint(cls, f.name)) for f in fields if f.init}
+        self._positional = [f.name for f in fields if f.init and not f.kw_only]
         missing = dataclasses.MISSING
-        self._needed = {f.name for f in fields if f.default is missing and f.default_factory is missing}
+        self._plain = {f.name: f.default for f in fields if f.default is not missing}
+        self._made = {f.name: f.default_factory for f in fields if f.default_factory is not missing}
+        self._needed = self._tests.keys() - self._plain.keys() - self._made.keys()
 
     def taken(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the arguments by name where all are plainly right, lists and dicts copied; else None."""
+        """Return all fields by name where the arguments are plainly right, lists and dicts copied; else None."""
         if len(args) > len(self._positional):
             return None
         given = dict(zip(self._positional, args, strict=False))
@@ -49,7 +51,8 @@ class Fields:
                 return None
             if type(value) in {list, dict}:  # what the user's file does to its own later is no part of the record
                 given[name] = value.copy()
-        return given
+        made = {name: factory() for name, factory in self._made.items() if name not in given}
+        return {**self._plain, **made, **given}
 
 
 def _hint(cls: type[Any], field: str) -> Any:

@@ -66,7 +66,7 @@ def is_broken(thing: object) -> bool:
 
 def wrong_fields(thing: object) -> frozenset[str]:
     """Return the fields of a record that mistakes were told of; with "" where they are of the whole."""
-    found = frozenset() if thing is UNSEEN else getattr(thing, "_wrong", frozenset())
+    found: object = frozenset() if thing is UNSEEN else getattr(thing, "_wrong", frozenset())
     return found if isinstance(found, frozenset) else frozenset()
 
 

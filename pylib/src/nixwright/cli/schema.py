@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command's arguments."""
     parser = subparsers.add_parser("schema", help="make the option schema of a nixpkgs and modules of your own")
-    parser.add_argument("file", type=Path, metavar="FILE.zip", help="where to write it")
+    parser.add_argument("file", type=Path, metavar="FILE", help="where to write it")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--flake", default="", metavar="REF#ATTR", help="a configuration: .#nixosConfigurations.pibox")
     which.add_argument("--nixpkgs", default="<nixpkgs>", metavar="PATH", help="a nixpkgs (default: <nixpkgs>)")

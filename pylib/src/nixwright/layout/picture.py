@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from nixwright.layout.content import FileSystem, KeyFile, Luks
@@ -142,4 +141,6 @@ def _rect(x: int, y: int, width: int, height: int, kind: str) -> str:
 
 
 def _text(x: int, y: int, text: str, kind: str) -> str:
+    from html import escape  # noqa: PLC0415 - only an SVG needs it
+
     return f'<text class="{kind}" x="{x}" y="{y}">{escape(text)}</text>'

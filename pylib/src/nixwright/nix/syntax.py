@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A number, a name or a selection: one word. `plain` unless it selects by a quoted name."""
 
     text: str
@@ -15,15 +13,13 @@ class Word:
     selects: bool = False  # has a dot in it
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(NamedTuple):
     """A path literal."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """`left operator right` of words, or a negative number (no operator)."""
 
     left: str
@@ -31,31 +27,27 @@ class Operation:
     right: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class String:
+class String(NamedTuple):
     """A string: lines of escaped text and interpolations. One line is in double quotes unless `indented`."""
 
     lines: tuple[tuple[str | Node, ...], ...]
     indented: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A list's element with the comment lines above it."""
 
     notes: tuple[str, ...]
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class List:
+class List(NamedTuple):
     """`[ items ]`."""
 
     items: tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(NamedTuple):
     """`path = node;` with the comment lines above it; `path` as it is spelled."""
 
     notes: tuple[str, ...]
@@ -63,45 +55,39 @@ class Binding:
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(NamedTuple):
     """`{ bindings }`."""
 
     bindings: tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parens:
+class Parens(NamedTuple):
     """`( node )`."""
 
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """A function and its arguments, all of them terms."""
 
     terms: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LetIn:
+class LetIn(NamedTuple):
     """`let bindings in body`."""
 
     bindings: tuple[Binding, ...]
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Lambda:
+class Lambda(NamedTuple):
     """`{ names, ... }: body`."""
 
     names: tuple[str, ...]
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Opaque:
+class Opaque(NamedTuple):
     """Raw text that nobody has parsed."""
 
     text: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from nixwright.options.host_view import UNKNOWN
@@ -131,11 +130,18 @@ def groups_of_users(view: HostView) -> Iterator[Mistake]:
             yield wrong(group, "is a group that nothing defines", given=group.value, fix=fix)
         for definition in view.all(BASE, user, "extraGroups"):
             for name in definition.value if isinstance(definition.value, list) else ():
-                near = get_close_matches(name, GROUPS, 1, 0.8) if isinstance(name, str) else []
-                if near and name not in GROUPS | ours | anywhere:
-                    yield wrong(
-                        definition, "has a group that nothing defines", given=name, fix=f"did you mean {near[0]}?"
-                    )
+                if not isinstance(name, str) or name in GROUPS | ours | anywhere:
+                    continue
+                near = _near(name)
+                if near:
+                    yield wrong(definition, "has a group that nothing defines", given=name, fix=f"did you mean {near}?")
+
+
+def _near(group: str) -> str:
+    """Return the known group that a name may have been meant for; empty where it is like none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only an unknown group needs it
+
+    return next(iter(get_close_matches(group, GROUPS, 1, 0.8)), "")
 
 
 def unique_ids(view: HostView) -> Iterator[Mistake]:

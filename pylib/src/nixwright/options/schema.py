@@ -5,22 +5,19 @@ A node is a JSON Schema (draft 2020-12) with some keywords of our own; `nix/opti
 
 from __future__ import annotations
 
-import json
 from functools import cached_property, lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile, ZipFile
 
 from nixwright.errors import ToolError
-from nixwright.options.shards import DEFINITIONS, Node
+from nixwright.options.shards import DEFINITIONS, Node, Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nixwright.options.settings import Path as OptionPath
 
-SHIPPED = Path(__file__).parent / "data" / "nixos-26.05.zip"
+SHIPPED = Path(__file__).parent / "data" / "nixos-26.05.schema"
 OPEN: Node = {}
 
 
@@ -30,9 +27,8 @@ class Schema:
     def __init__(self, path: Path) -> None:
         """Open a schema that `nixwright schema` made. Raises ToolError where the file is none."""
         try:
-            # in memory: forked children would share an open file, and its position
-            self._archive = ZipFile(BytesIO(path.read_bytes()))
-        except (OSError, BadZipFile) as error:
+            self._file = Pieces(path.read_bytes())
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no schema made by `nixwright schema`"
             raise ToolError(f"{path} cannot be read: {reason}") from error
         self._pieces: dict[str, Node] = {}
@@ -52,7 +48,7 @@ class Schema:
     def _tops(self) -> dict[str, list[str] | None]:
         """The first names: None is an option, else the second names below it."""
         tops: dict[str, list[str] | None] = {}
-        for name in self._archive.namelist():
+        for name in self._file.index:
             first, slash, second = name.partition("/")
             if not slash:
                 tops[first] = None
@@ -65,7 +61,7 @@ class Schema:
 
     def _piece(self, name: str) -> Node:
         if name not in self._pieces:
-            self._pieces[name] = json.loads(self._archive.read(name))
+            self._pieces[name] = self._file.unpacked(name)
         return self._pieces[name]
 
     @property
@@ -76,7 +72,7 @@ class Schema:
     def read_ahead(self, names: Iterable[str]) -> None:
         """Read pieces that will be asked for; names that are none are passed over."""
         for name in names:
-            if name in self._archive.NameToInfo:
+            if name in self._file.index:
                 self._piece(name)
 
     def resolve(self, node: Node) -> Node:

@@ -10,7 +10,7 @@ small program draws on its frame buffer.
 from __future__ import annotations
 
 from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
@@ -103,7 +103,7 @@ class PiBoxLcd(Part):
 
 def _text(name: str) -> str:
     """Return one of the programs that are shipped with this package."""
-    return files("nixwright.parts.programs").joinpath(name).read_text("utf-8")
+    return (Path(__file__).with_name("programs") / name).read_text("utf-8")
 
 
 def _service(arguments: str) -> dict[str, Value]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -105,6 +104,8 @@ def _split(path: str) -> tuple[str, str, str]:
 
 
 def _lines(change: Change) -> tuple[str, ...]:
+    import difflib  # noqa: PLC0415 - only a change needs it
+
     old, new = _body(change.old), _body(change.new)
     if old == new:
         return (f"-{_first(change.old)}", f"+{_first(change.new)}")

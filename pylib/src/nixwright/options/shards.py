@@ -3,7 +3,7 @@
 A host touches some twenty of the two thousand pieces, so a piece is read when it is asked for. What the Nix file
 (`data/option-schema.nix`) says is kept as it is, but for POSIX patterns (`x-ere`), which become `pattern`.
 
-The file is a line that says what it is, a line of JSON that says where each piece begins and how long it is (from the
+The file is a line that says what it is, one of JSON that says where each piece begins and how long it is (from the
 end of that line, in bytes), and the pieces. A zip would be the same, but reading its directory takes Python 8 ms.
 """
 
@@ -23,7 +23,7 @@ Node: TypeAlias = dict[str, Any]
 DEFINITIONS = "$defs"
 
 
-_MAGIC = b"nixwright option schema 1"
+_MAGIC = b"nixwright option schema 1\0"  # with a NUL, by which git and others know that it is no text
 
 
 class Pieces:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from nixwright.boards.base import Board, System
 from nixwright.bounds import Ge
@@ -53,6 +53,7 @@ class PiBox(Board):
     timeout: Annotated[int, Ge(0)] = 10
     governor: Literal["conservative", "ondemand", "performance", "powersave", "schedutil"] = "ondemand"
     system: System = field(default="aarch64-linux", init=False)
+    inputs: ClassVar[tuple[str, ...]] = ("nixos-pibox",)  # the firmware is built from it, and copied while installing
 
     def wrong(self) -> Iterator[Mistake]:
         """A volume id that udev would not show so."""
@@ -202,7 +203,7 @@ def _boot_files(name: str, spare: str | None, partition: str | None) -> Iterator
         f"mkdir -p /mnt/boot\n"
         f"mount {shlex.quote(spare)} /mnt/boot\n"
         "export NIX_CONFIG='experimental-features = nix-command flakes'\n"
-        "nix build --inputs-from . nixos-pibox#firmware -o /tmp/firmware\n"
+        f"nix build .#nixosConfigurations.{name}.pkgs.pibox.firmware -o /tmp/firmware\n"
         "cp -rL /tmp/firmware/. /mnt/boot/",
         "`ls /mnt/boot` shows config.txt, start4.elf and u-boot-rpi4.bin.",
     )

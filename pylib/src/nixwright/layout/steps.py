@@ -33,10 +33,10 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
     )
     asked = [luks.name for luks in layout.luks if luks.asks]
     asked += [pool.name for pool in layout.pools if pool.encryption == "native"]
-    why = "disko partitions, formats and mounts."
+    why = "disko, as the flake pins it, partitions, formats and mounts. It names the disks and asks for a `yes`."
     if asked:
         why += f" It asks for a new passphrase for {' and for '.join(f'`{n}`' for n in asked)}, each twice."
-    command = f"disko --mode destroy,format,mount --flake .#{host_name}"
+    command = _disko(host_name, "destroyFormatMount")
     yield Step(Phase.DISKS, "Partition, format, mount", why, command, "It ends without an error.")
     for disk in layout.disks:
         yield _verify(disk)
@@ -45,7 +45,7 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
             Phase.DISKS,
             "If the installer was restarted meanwhile",
             "This opens and mounts what is there, and destroys nothing. It asks for the passphrases once.",
-            f"disko --mode mount --flake .#{host_name}",
+            _disko(host_name, "mount"),
             "`findmnt -R /mnt` shows the mounts of the next step.",
         )
     mounts = "\n".join(f"/mnt{m.path.rstrip('/')}  {m.device}" for m in sorted(layout.mounts, key=lambda m: m.path))
@@ -64,9 +64,17 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
             Phase.AFTER,
             "Unmount, close, and forget the keys",
             why.strip(),
-            f"disko --mode unmount --flake .#{host_name}{forget}",
+            _disko(host_name, "unmount") + forget,
             "`lsblk` shows no mount and no open container.",
         )
+
+
+def _disko(host_name: str, script: str) -> str:
+    """Run a script that disko's module makes of this host: the installer has no disko of its own."""
+    return (
+        "export NIX_CONFIG='experimental-features = nix-command flakes'\n"
+        f"nix run .#nixosConfigurations.{host_name}.config.system.build.{script}"
+    )
 
 
 def _verify(disk: Disk) -> Step:

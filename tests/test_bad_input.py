@@ -99,7 +99,7 @@ WRONG = {
     "exit_at_once": changed(("key = KeyFile(", "import os\nos._exit(0)\nkey = KeyFile(")),
     "kills_itself": changed(("key = KeyFile(", "import os\nos.kill(os.getpid(), 9)\nkey = KeyFile(")),
     "recursion": changed(("key = KeyFile(", "def f(): f()\nf()\nkey = KeyFile(")),
-    "loops_for_ever": changed(("key = KeyFile(", "while True:\n    pass\nkey = KeyFile(")),
+    "loops_for_ever": changed(("key = KeyFile(", "while True: pass\nkey = KeyFile(")),
     "loops_and_will_not_stop": changed(
         (
             "key = KeyFile(",

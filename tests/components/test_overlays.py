@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,19 +45,28 @@ def apt(root: Path, *argv: str, program: str = "apt-get") -> str:
 
 
 def fetched(target: Path, root: Path) -> None:
-    """Take the tree out of Debian's package of the kernel for arm64."""
+    """Take the tree out of Debian's packages of the kernel for arm64: the image, or (Debian 14) what it is made of."""
     apt(root, "update")
-    names = apt(root, "depends", "--important", PACKAGE, program="apt-cache").split()
-    name = next(n for n in names if n.startswith("linux-image-") and n != PACKAGE)
-    apt(root, "download", name)
-    package = next(root.glob("*.deb"))
-    files = run("dpkg-deb", "--contents", package).split()
-    member = next(f for f in files if f.endswith(TREE))
+    image = kernels(root, PACKAGE)[0]
+    for name in (image, *kernels(root, image)):
+        apt(root, "download", name)
+        package = next(root.glob(f"{name}_*.deb"))
+        member = next((f for f in run("dpkg-deb", "--contents", package).split() if f.endswith(TREE)), None)
+        if member:
+            break
+    else:
+        pytest.fail(f"no package of {image} has {TREE}")
     tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True).stdout
     tree = subprocess.run(["tar", "-xO", member], input=tar, check=True, capture_output=True).stdout
     new = root / "new"
     new.write_bytes(tree)
     new.replace(target)
+
+
+def kernels(root: Path, package: str) -> list[str]:
+    """Return the packages of one kernel's version that a package depends on."""
+    words = apt(root, "depends", "--important", package, program="apt-cache").replace(":arm64", "").split()
+    return list(dict.fromkeys(w for w in words if re.fullmatch(r"linux-[a-z]+-\d.*", w) and w != package))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,6 @@ from nixwright.report.mistakes import Spot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import FrameType
     from typing import TypeAlias
 
@@ -128,7 +128,7 @@ def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
     name, text = type(error).__name__, _first_line(error)
     if isinstance(error, SyntaxError):
         file, line = error.filename or str(path), error.lineno or 1
-        made = Mistake(name, error.msg, (error.text or "").strip(), "", "", Spot(file, line))
+        made = _not_utf8(file) or Mistake(name, error.msg, (error.text or "").strip(), "", "", Spot(file, line))
     elif isinstance(error, ImportError):
         text = re.sub(r" \(/[^()]*\)$", "", text)  # where a module is kept here is no help
         made = Mistake("import", text, "", "modules beside the host file, or installed", "", spot)
@@ -148,6 +148,19 @@ def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
     else:
         made = Mistake(name, text, "", "", "", spot)
     found.append(made)
+
+
+def _not_utf8(file: str) -> Mistake | None:
+    """Return the mistake of a file that is no UTF-8 (what Python says of it differs by its version), else None."""
+    try:
+        text = Path(file).read_bytes()
+        text.decode()
+    except OSError:
+        return None
+    except UnicodeDecodeError as error:
+        spot = Spot(file, text.count(b"\n", 0, error.start) + 1)
+        return Mistake("host file", "is not UTF-8", f"byte {text[error.start]:#04x}", "", "save it as UTF-8", spot)
+    return None
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from nixwright.options.settings import parse_path
-from nixwright.tools.eval_records import options_named, plain
+from nixwright.tools.eval_records import options_named, plain, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +22,21 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Path
 
 _MOST = 5  # lines that are told
-_FILE = re.compile(r"(?P<path>modules/(?P<host>[^/\s'`:]+)/(?P<name>[\w.-]+\.nix))(?::(?P<line>\d+))?")
+_MODULE = r"modules/(?P<host>[^/\s'`:]+)(?:/(?P<name>[\w.-]+\.nix))?"  # without a name: default.nix
+_AT = re.compile(rf"{_MODULE}:(?P<line>\d+)")
+_IN = re.compile(rf"In `[^']*?{_MODULE}'")
+# A step of the trace: an option, and the file whose definitions were at work.
+_STEP = re.compile(
+    rf"evaluating the option [`'](?P<option>[^\n]*)':\s+… while evaluating definitions from `[^']*?{_MODULE}'"
+)
 _BINDING = re.compile(
     r"""^(?P<indent>\s*)(?P<path>(?:[\w'-]+|"(?:[^"\\]|\\.)*")(?:\.(?:[\w'-]+|"(?:[^"\\]|\\.)*"))*)\s*=(?!=)"""
 )
-_WORD = re.compile(r"[A-Za-z][\w-]*(?:\.(?:[\w'-]+|\"[^\"]*\"|<name>))+")
+_FILE = re.compile(rf"{_MODULE}(?!:\d)")
+_QUOTED = re.compile(r"[\u2018`'](?P<option>[\w.-]+)['\u2019]")
+# Options that others are made into.
+_MADE_FROM: dict[Path, Path] = {("fileSystems",): ("disko", "devices"), ("swapDevices",): ("disko", "devices")}
+_WORD = re.compile(r"[A-Za-z][\w-]*(?:\.(?:[\w'-]+|\"[^\"]*\"))+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +71,70 @@ def settings_of(answer: Mapping[str, Any], named: Callable[[str], str]) -> list[
 
 
 def lines_behind(words: str, settings: Mapping[str, Sequence[Said]], files: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the lines of host files that a message of Nix leads to, the surest first, each once, at most five.
+    """Return the lines of host files that a message of Nix leads to, each once, at most five.
 
-    `settings` are those of each host by its name, `files` the generated files (path below the project to text).
+    `settings` are those of each host by its name, `files` the generated files (path below the project to text). The
+    surest way that leads anywhere is taken: what the message itself names, then the innermost step of the trace that
+    was in a generated file, then a generated file that the message names, then its words that are an option's.
     """
     text = plain(words)
-    found: dict[str, None] = {}
-    for said in (*_by_position(text, settings, files), *_by_option(text, settings)):
-        if said.file:
-            found.setdefault(str(said))
-    return tuple(found)[:_MOST]
+    message = short(text)
+    for way in (
+        _named(message, settings),
+        _pointed(text, settings, files),
+        _steps(text, settings),
+        _filed(message, settings),
+        _worded(message, settings),
+    ):
+        found = dict.fromkeys(str(said) for said in way if said.file)
+        if found:
+            return tuple(found)[:_MOST]
+    return ()
 
 
-def _by_position(text: str, settings: Mapping[str, Sequence[Said]], files: Mapping[str, str]) -> Iterator[Said]:
-    """Yield the settings that are bound where Nix points to, innermost first."""
-    marks = [(m["path"], m["host"], m["name"], int(m["line"] or 0)) for m in _FILE.finditer(text)]
-    paths = _paths_named(text)
-    for path, host, name, line in reversed(marks):
-        of_module = [s for s in settings.get(host, ()) if s.module == name.removesuffix(".nix")]
-        if line and path in files:
-            yield from _nearest(binding_at(files[path], line), of_module)
-        elif paths:  # a definition's file is named without a line, beside the option
-            yield from (s for p in paths for s in _nearest(p, of_module))
-
-
-def _by_option(text: str, settings: Mapping[str, Sequence[Said]]) -> Iterator[Said]:
-    """Yield the settings of the options that are named: those that Nix calls options, then those in plain words."""
-    for path in _paths_named(text):
+def _named(message: str, settings: Mapping[str, Sequence[Said]]) -> Iterator[Said]:
+    """Yield the settings of the option that the message is about, first those in the files that it names beside it."""
+    paths = [p for p in map(_parsed, options_named(message)) if p]
+    for path in paths[:1]:  # those that follow are offered instead
+        for match in _IN.finditer(message):
+            own = _of_module(settings, match)
+            yield from _nearest(path, own) or _kin(path, own)
+    for path in paths[:1]:
         for said in settings.values():
             yield from _nearest(path, said)
-    for match in _WORD.finditer(text):
-        path = _parsed(match[0].rstrip("."))
-        if len(path) > 1:
-            for said in settings.values():
-                yield from _nearest(path, said)
+
+
+def _pointed(text: str, settings: Mapping[str, Sequence[Said]], files: Mapping[str, str]) -> Iterator[Said]:
+    """Yield the settings that are bound at the last position that lies in a generated file."""
+    for match in list(_AT.finditer(text))[-1:]:
+        file = f"modules/{match['host']}/{match['name'] or 'default.nix'}"
+        if file in files:
+            yield from _nearest(binding_at(files[file], int(match["line"])), _of_module(settings, match))
+
+
+def _steps(text: str, settings: Mapping[str, Sequence[Said]]) -> Iterator[Said]:
+    """Yield the settings of the innermost option whose definitions in a generated file were at work."""
+    for match in list(_STEP.finditer(text))[-1:]:
+        yield from _nearest(_parsed(match["option"]), _of_module(settings, match))
+
+
+def _worded(message: str, settings: Mapping[str, Sequence[Said]]) -> Iterator[Said]:
+    """Yield the settings of options that stand in the message as plain words (assertions are written so)."""
+    words = [m["option"] for m in _QUOTED.finditer(message)] + [m[0] for m in _WORD.finditer(message)]
+    for path in dict.fromkeys(_parsed(word.rstrip(".")) for word in words):
+        for said in settings.values():
+            yield from _nearest(path, said) or _nearest(_MADE_FROM.get(path[:1], ()), said) or _kin(path, said)
+
+
+def _filed(message: str, settings: Mapping[str, Sequence[Said]]) -> Iterator[Said]:
+    """Yield the first setting of each generated file that the message names: the part that it is of."""
+    for match in _FILE.finditer(message):
+        yield from _of_module(settings, match)[:1]
+
+
+def _of_module(settings: Mapping[str, Sequence[Said]], match: re.Match[str]) -> list[Said]:
+    module = (match["name"] or "default.nix").removesuffix(".nix")
+    return [s for s in settings.get(match["host"], ()) if s.module == module]
 
 
 def _nearest(path: Path, settings: Sequence[Said]) -> list[Said]:
@@ -107,9 +148,11 @@ def _nearest(path: Path, settings: Sequence[Said]) -> list[Said]:
     return exact or below or [s for s in above if len(s.path) == longest]
 
 
-def _paths_named(text: str) -> list[Path]:
-    """Return the options that Nix names as such, innermost last said first."""
-    return [p for p in (_parsed(t) for t in reversed(options_named(text))) if p]
+def _kin(path: Path, settings: Sequence[Said]) -> list[Said]:
+    """Return the first of the settings that share the most of the path: a neighbour in the same set."""
+    shared = [(sum(1 for _ in takewhile(lambda p: p[0] == p[1], zip(path, s.path, strict=False))), s) for s in settings]
+    most = max((n for n, _ in shared), default=0)
+    return [s for n, s in shared if n == most and n > 1][:1]
 
 
 def _parsed(text: str) -> Path:
@@ -125,9 +168,10 @@ def binding_at(text: str, line: int) -> Path:
     The files are laid out by RFC 166, so that the bindings around a line are those before it with less indentation.
     """
     rows = text.splitlines()
+    line = min(line, len(rows))
     found: list[Path] = []
     indent = -1
-    for row in reversed(rows[: max(0, min(line, len(rows)))]):
+    for row in reversed(rows[:line]):
         match = _BINDING.match(row)
         if match is None or not row.strip():
             continue

@@ -16,29 +16,30 @@ from typing import TYPE_CHECKING, Protocol
 
 from nixwright.errors import ToolError
 from nixwright.nix.literals import quoted
-from nixwright.runner import history, logs, schedule
+from nixwright.runner import history, keep, logs, schedule
 from nixwright.runner.judge import evaluated_failure, judged, missing, not_run
 from nixwright.runner.progress import Phase, Progress
 from nixwright.runner.results import CheckResult, Outcome, Run, Why
-from nixwright.runner.verdict import Verdict, verdict
+from nixwright.runner.verdict import Verdict, driver_verdict, verdict
 from nixwright.tools.eval_jobs import evaluate
 from nixwright.tools.eval_machine import Machine
 from nixwright.tools.eval_options import EvalOptions, Flake
 from nixwright.tools.eval_records import EvalFailure, EvalJob
 from nixwright.tools.eval_summary import Kind
 from nixwright.tools.nix_build import LIMITS, build_argv, builders, building, need_nix, not_built, version
-from nixwright.tools.nix_log import LogLine, Said
+from nixwright.tools.nix_log import BuildStarted, Ended, LogLine, Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import IO
 
     from nixwright.runner.history import Past
     from nixwright.runner.selection import Wanted
     from nixwright.tools.eval_options import AttrPath
     from nixwright.tools.eval_process import Limits
     from nixwright.tools.eval_summary import EvalSummary
-    from nixwright.tools.nix_build import Builder
+    from nixwright.tools.nix_build import Build, Builder
 
 # What the evaluation says of a check beside its derivation: MiB of its machines, and what its builder must have.
 _APPLY = """\
@@ -50,8 +51,10 @@ let
 in
 {
   mib = sum (map (n: (n.virtualisation.memorySize or 1024) + 128) nodes) + 256 * builtins.length containers;
-  features = check.requiredSystemFeatures or [ ];
+  features = check.requiredSystemFeatures or [ ];%(driver)s
 }"""
+_APPLY_DRIVER = """
+  driver = if check ? driver then { inherit (check.driver) drvPath outPath; } else null;"""
 _OF_ONE = {Kind.ATTRIBUTE, Kind.MISSING, Kind.NAME_LOST, Kind.ALL_ALIKE}  # problems that stand beside their checks
 
 
@@ -83,6 +86,7 @@ class Request:
     output: str
     state: Path
     whole: bool = True  # all that the output holds is wanted: no need to select
+    keep: bool = False  # run the drivers outside of the sandbox, and keep their machines
     jobs: int | None = None
     override_inputs: Mapping[str, str] = field(default_factory=dict)
     impure: bool = False
@@ -176,7 +180,7 @@ class _Running:
             workers=workers,
             memory_mib=memory,
             select="" if self.request.whole else f"all: builtins.intersectAttrs {{ {names} }} all",
-            apply=_APPLY,
+            apply=_APPLY % {"driver": _APPLY_DRIVER if self.request.keep else ""},
             impure=self.request.impure,
             override_inputs=self.request.override_inputs,
             nix_options=self.request.nix_options,
@@ -255,39 +259,60 @@ class _Running:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _one(self, one: Wanted) -> CheckResult:
-        """Build one check and say what came of it."""
+        """Build one check, or run its driver, and say what came of it."""
         job = self.jobs[one.title]
         progress = Progress(job.drv_path)
         log = self.request.state / "logs" / f"{logs.file_name(one.title)}.log"
-        argv = build_argv(job.drv_path, self.nix, self.request.nix_options)
-        with logs.whole_file(log) as file:
-            async with building(argv, limits=self.request.limits, env=self.request.env) as build:
-                async for event in build.events():
-                    progress.feed(event)
-                    if isinstance(event, LogLine):
-                        file.write(f"{event.text}\n")
-                    elif isinstance(event, Said) and event.error:
-                        file.write(f"nix: {event.text}\n")
-                    self.watcher.progress(one, progress)
-        progress.phase = Phase.DONE
-        end = verdict(progress, build.status, build.limit)
-        made = judged(one, end, self._rerun(one))
+        driver = _driver(job) if self.request.keep else None
         outputs = [path for path in job.outputs.values() if path]
-        if end.outcome is Outcome.PASSED:
-            shots = logs.pictures(outputs)
-        else:
-            shots = logs.keep_screenshots(outputs, log.with_suffix(".screenshots"))
+        with logs.whole_file(log) as file:
+            end = await self._built(one, driver["drvPath"] if driver else job.drv_path, progress, file)
+            if driver and end.outcome is Outcome.PASSED:
+                outputs = [str(keep.directory_of(one, self.request.state) / keep.OUTPUT)]
+                end = await self._driven(one, driver["outPath"], progress, file)
+        progress.phase = Phase.DONE
+        pictures = logs.pictures(outputs)
+        if end.outcome is not Outcome.PASSED and not driver:
+            pictures = logs.keep_screenshots(outputs, log.with_suffix(".screenshots"))
         return replace(
-            self._of(one, made),
+            self._of(one, judged(one, end, self._rerun(one))),
             subtests=progress.outcome_of_subtests(),
             seconds=progress.seconds,
             built_before=progress.started is None and end.outcome is Outcome.PASSED,
             builder=progress.machine,
             when=now(),
             log=str(log),
-            screenshots=shots,
+            screenshots=pictures,
             places=self.request.places(end.words) if end.why is Why.BUILD else (),
         )
+
+    async def _built(self, one: Wanted, derivation: str, progress: Progress, file: IO[str]) -> Verdict:
+        """Build a derivation."""
+        argv = build_argv(derivation, self.nix, self.request.nix_options)
+        async with building(argv, limits=self.request.limits, env=self.request.env) as build:
+            await self._follow(one, build, progress, file)
+        return verdict(progress, build.status, build.limit)
+
+    async def _driven(self, one: Wanted, driver: str, progress: Progress, file: IO[str]) -> Verdict:
+        """Run a check's driver, outside of the sandbox, and keep what its machines leave."""
+        kept = keep.directory_of(one, self.request.state)
+        keep.fresh(kept)
+        progress.feed(BuildStarted(0, progress.derivation, ""))
+        line = keep.driver_argv(driver, kept)
+        async with building(line, limits=self.request.limits, env=keep.environment(kept), log_alone=True) as build:
+            await self._follow(one, build, progress, file)
+        progress.feed(Ended(0))
+        return driver_verdict(progress, build.status, build.limit)
+
+    async def _follow(self, one: Wanted, build: Build, progress: Progress, file: IO[str]) -> None:
+        """Read what is said to its end."""
+        async for event in build.events():
+            progress.feed(event)
+            if isinstance(event, LogLine):
+                file.write(f"{event.text}\n")
+            elif isinstance(event, Said) and event.error:
+                file.write(f"nix: {event.text}\n")
+            self.watcher.progress(one, progress)
 
     def _of(self, one: Wanted, result: CheckResult) -> CheckResult:
         job = self.jobs[one.title]
@@ -305,6 +330,11 @@ def now() -> str:
 def _mib(job: EvalJob) -> int | None:
     extra = job.extra_value
     return extra.get("mib") if isinstance(extra, dict) and isinstance(extra.get("mib"), int) else None
+
+
+def _driver(job: EvalJob) -> dict[str, str] | None:
+    extra = job.extra_value
+    return extra.get("driver") if isinstance(extra, dict) else None
 
 
 def _features(job: EvalJob) -> tuple[str, ...]:

@@ -84,6 +84,18 @@ def verdict(progress: Progress, status: int | None, limit: str = "") -> Verdict:
     return Verdict(Outcome.ERROR, why or _of_what(failed, progress), words, _excerpt(progress, *failed[:1]))
 
 
+def driver_verdict(progress: Progress, status: int | None, limit: str = "") -> Verdict:
+    """Return what the end of a test driver means that runs by itself, without Nix."""
+    if status == 0:
+        return Verdict(Outcome.PASSED)
+    found = _excerpt(progress, progress.derivation)
+    if limit in {"total", "silence"}:
+        return Verdict(Outcome.ERROR, Why.TIMED_OUT, "", found)
+    if status is not None and status < 0:
+        return Verdict(Outcome.ERROR, Why.NO_MEMORY, f"the driver was ended by signal {-status}", found)
+    return Verdict(Outcome.FAILED, Why.TEST, "", found)
+
+
 def _of_what(failed: Sequence[str], progress: Progress) -> Why:
     """Return why, where it is no trouble that has a name: by what it was that did not build."""
     if not failed or failed[0] == progress.derivation:

@@ -148,10 +148,16 @@ def short(error: str) -> str:
     while (at := error.rfind("error:", 0, at)) >= 0:
         begin = error.rfind("\n", 0, at) + 1
         first, _, after = error[at + len("error:") :].partition("\n")
-        if first.strip() and _BEFORE.fullmatch(error, begin, at):
+        if (first.strip() or _goes_on(after)) and _BEFORE.fullmatch(error, begin, at):
             rest = "\n".join(row for row in after.split("\n") if not _NOT_MESSAGE.match(row))
             return _GAP.sub("\n\n", f"{first.strip()}\n{textwrap.dedent(rest).rstrip()}").strip()
     return error.strip()
+
+
+def _goes_on(after: str) -> bool:
+    """Tell whether a message begins on the line after its `error:`, as that of assertions does; a trace does, too."""
+    row = after.partition("\n")[0]
+    return bool(row.strip()) and not _NOT_MESSAGE.match(row)
 
 
 def plain(text: str) -> str:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from nixwright.errors import ToolError
 from nixwright.tools.command import output_of
 from nixwright.tools.eval_process import Limits, running
-from nixwright.tools.nix_log import read_event
+from nixwright.tools.eval_records import plain
+from nixwright.tools.nix_log import LogLine, read_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -62,12 +63,14 @@ def build_argv(derivation: str, nix_version: str, nix_options: Mapping[str, str]
     return [*line, f"{derivation}^*" if numbers >= _OUTPUTS else derivation]
 
 
-def link_argv(installable: str, link: Path, nix_options: Mapping[str, str] | None = None) -> list[str]:
+def link_argv(
+    installable: str, link: Path, override_inputs: Mapping[str, str] | None = None, *, impure: bool = False
+) -> list[str]:
     """Return the command line that builds an installable and makes `link` point to it."""
     line = ["nix", *FEATURES, "build", "--print-build-logs", "--out-link", str(link)]
-    for name, value in sorted((nix_options or {}).items()):
-        line += ["--option", name, value]
-    return [*line, installable]
+    for name, value in sorted((override_inputs or {}).items()):
+        line += ["--override-input", name, value]
+    return [*line, *(["--impure"] if impure else []), installable]
 
 
 @dataclass(slots=True)
@@ -75,12 +78,13 @@ class Build:
     """A running build: read `events` to their end, then `status` and `limit` are known."""
 
     _run: Program
+    _log_alone: bool = False
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield what Nix says."""
         async for lines in self._run.lines():
             for line in lines:
-                event = read_event(line)
+                event = LogLine(0, plain(line.decode(errors="replace"))) if self._log_alone else read_event(line)
                 if event is not None:
                     yield event
 
@@ -97,11 +101,14 @@ class Build:
 
 @asynccontextmanager
 async def building(
-    argv: Sequence[str], *, limits: Limits = LIMITS, env: Mapping[str, str] | None = None, directory: Path | None = None
+    argv: Sequence[str], *, limits: Limits = LIMITS, env: Mapping[str, str] | None = None, log_alone: bool = False
 ) -> AsyncIterator[Build]:
-    """Build; nothing that was started outlives the block: Nix is asked to end its builders, then killed."""
-    async with running(argv, limits, env, directory, merged=True, grace=_GRACE) as run:
-        yield Build(run)
+    """Build; nothing that was started outlives the block: Nix is asked to end its builders, then killed.
+
+    With `log_alone` the program is no Nix: all that it says is the log of activity 0.
+    """
+    async with running(argv, limits, env, merged=True, grace=_GRACE) as run:
+        yield Build(run, log_alone)
 
 
 def not_built(outputs: Sequence[str]) -> set[str]:

@@ -80,6 +80,22 @@
         }
       );
 
+      # each is a check under one of its sabotages, and must fail: not among the checks
+      legacyPackages = eachSystem (
+        system: _pkgs: {
+          sabotages = self.lib.sabotages {
+            inherit system;
+            modules = ./modules;
+            checks = ./checks;
+          };
+        }
+      );
+
+      hydraJobs = self.lib.hydraJobs {
+        modules = ./modules;
+        checks = ./checks;
+      };
+
       devShells = eachSystem (
         system: pkgs: {
           default = pkgs.callPackage ./nix/shell.nix { };

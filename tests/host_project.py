@@ -65,12 +65,9 @@ class Project:
         return (self.root / path).read_text()
 
     def files(self) -> dict[str, str]:
-        """Every file below modules/."""
-        return {
-            p.relative_to(self.root).as_posix(): p.read_text()
-            for p in (self.root / "modules").rglob("*")
-            if p.is_file()
-        }
+        """Every file below modules/ and checks/."""
+        found = [p for room in ("modules", "checks") for p in (self.root / room).rglob("*") if p.is_file()]
+        return {p.relative_to(self.root).as_posix(): p.read_text() for p in found}
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_the_modules_evaluate_to_the_settings(name: str, monkeypatch: pytest.Mon
         return text
 
     monkeypatch.setattr(generation, "module_text", recorded)
-    files = generation.generate(host_of(name), ROOT, f"hosts/{name}")
+    files = generation.generate(host_of(name), ROOT, f"hosts/{name}").files
     modules = {p: t for p, t in files.items() if p.endswith(".nix") and not p.endswith("/host.nix")}
     assert len(modules) == len(bound) > 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -45,12 +46,14 @@ def run(path: Path, root: Path, source: str, pipe: int, *, about: bool | Questio
     signal.signal(signal.SIGALRM, _stop)
     sys.dont_write_bytecode = True  # nothing is written but what gen says
     sys.path.insert(0, str(path.parent))
-    answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "about": {}, "read": [], "stopped": None}
+    answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "checks": [], "about": {}, "read": []}
+    answer["stopped"] = None
     with collecting() as found:
         try:
             host = _host_of(path, source)
             answer["name"], answer["at"] = str(host.name), _place(field_origin(host, "name"), path)
-            answer["files"] = generate(host, root, source)
+            made = generate(host, root, source)
+            answer["files"], answer["checks"] = made.files, [dataclasses.asdict(c) for c in made.checks]
             if about and not found:
                 answer["about"] = (_described if about is True else about)(host, sys.modules[_MODULE])
             answer["read"] = Schema.shipped().read

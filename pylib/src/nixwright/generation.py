@@ -6,9 +6,10 @@ import dataclasses
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from nixwright import tree
+from nixwright import proofs, tree
+from nixwright.checks import render
 from nixwright.errors import Mistake, collecting, report
 from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition, lower, picture, steps
 from nixwright.nix.module import module_text
@@ -26,6 +27,7 @@ from nixwright.settlement import settle
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from nixwright.checks.model import Facts
     from nixwright.host import Host
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Value
@@ -38,10 +40,17 @@ _ENTRY, _DATA, _INSTALL = "default", "host", "INSTALL.md"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-def generate(host: Host, root: Path, source: str) -> dict[str, str]:
-    """Return the host's files: path below the project's root to text.
+class Generated(NamedTuple):
+    """What comes of a host: path below the project's root to text, and what is known of its checks."""
 
-    `source` is the host file, from `root`. Mistakes are reported (`errors.report`); with any, no files come back.
+    files: dict[str, str]
+    checks: list[Facts]
+
+
+def generate(host: Host, root: Path, source: str) -> Generated:
+    """Return the host's files and checks.
+
+    `source` is the host file, from `root`. Mistakes are reported (`errors.report`); with any, nothing comes back.
     """
     schema = Schema.shipped()
     with collecting() as follow_ups:
@@ -62,18 +71,23 @@ def generate(host: Host, root: Path, source: str) -> dict[str, str]:
         mistakes += [m for m in found if id(m.origin) in own]
     files = [(p, f) for p in parts for f in p.files(context)]
     mistakes += _files(files)
+    if whole:
+        tests = proofs.gather(host, parts, context)
+        mistakes += proofs.mistakes(tests)
     if mistakes:
         report(*mistakes)
-        return {}
-    if not whole:
-        return {}
+    if mistakes or not whole:
+        return Generated({}, [])
     texts = _modules(host, settled, parts, root, source)
     texts[f"{_DATA}.nix"] = print_expr({"system": context.system, "inputs": _inputs(parts, layout)}) + "\n"
     texts |= {f.name: f.text for _, f in files}
     texts[_INSTALL] = install_text(
         host.name, install_steps(host, parts, context), picture.terminal(layout) if host.disks else ""
     )
-    return {f"{ROOM}/{host.name}/{n}": tree.stamp(n, t, source) for n, t in sorted(texts.items())}
+    machine = proofs.machine(host, parts, context, texts)
+    known = proofs.facts(host, tests, machine, texts)
+    paths = {f"{ROOM}/{host.name}/{n}": t for n, t in texts.items()} | render.all_files(tests, machine)
+    return Generated({p: tree.stamp(p, t, source) for p, t in sorted(paths.items())}, known)
 
 
 def said_by(host: Host, context: Context) -> list[Setting]:

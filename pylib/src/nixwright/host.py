@@ -11,6 +11,7 @@ from collections.abc import (
 from dataclasses import KW_ONLY, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from nixwright.checks.model import Check  # noqa: TC001 - records are built from their annotations
 from nixwright.errors import Mistake
 from nixwright.groups import nobody_defines
 from nixwright.layout.disk import Disk  # noqa: TC001 - as above
@@ -94,7 +95,8 @@ class Host:
     """One machine: a board, disks, parts, users.
 
     `settings` maps Nix attribute paths of NixOS options to values, and outranks the parts. `imports` are modules of the
-    user's own, named from the host file's directory and left alone. `host_id` is needed with ZFS.
+    user's own, named from the host file's directory and left alone. `host_id` is needed with ZFS. `checks` are the
+    user's own, beside those of the parts.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Host:
     users: Sequence[User] = ()
     settings: _Values = field(default_factory=dict)
     imports: Sequence[str] = ()
+    checks: Sequence[Check] = ()
 
     def wrong(self) -> Iterator[Mistake]:
         """What the types cannot say."""

@@ -23,6 +23,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nixwright.checks.model import Facts
 from nixwright.child import run
 from nixwright.errors import Mistake
 from nixwright.generation import warm
@@ -61,6 +62,7 @@ class Loaded:
     mistakes: tuple[Mistake, ...] = ()
     output: str = ""  # what the file printed
     about: dict[str, Any] = field(default_factory=dict)  # what was asked of the host; empty with mistakes
+    checks: tuple[Facts, ...] = ()
 
 
 def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
@@ -204,15 +206,16 @@ class _Child:
             where, at = found["stopped"], _spot(found["at"])
             self.read = [str(name) for name in found["read"]]
             about = dict(found["about"])
+            checks = tuple(_facts(c) for c in found["checks"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            mistakes, name, files, where, at, about = (), "", {}, None, None, {}
+            mistakes, name, files, where, at, about, checks = (), "", {}, None, None, {}, ()
             own = not self.why
             if own:
                 self.why = _ending(ended)
         if self.why:
             mistakes, files = (*mistakes, self._stopped(where, limited=not own)), {}
         output = self.printed[: self.limits.output].decode(errors="replace")
-        return Loaded(self.source, name, at, files, mistakes, output, about)
+        return Loaded(self.source, name, at, files, mistakes, output, about, checks)
 
     def _ended(self) -> int | None:
         """Return how it ended by itself; None where it had to be killed for it."""
@@ -316,6 +319,13 @@ def _ending(status: int | None) -> str:
 def _mistake(m: dict[str, Any]) -> Mistake:
     """Make a mistake again from the child's JSON."""
     return Mistake(m["field"], m["what"], m["given"], m["allowed"], m["fix"], _spot(m["at"]), _spot(m["other"]))
+
+
+def _facts(f: dict[str, Any]) -> Facts:
+    """Make what is known of a check again from the child's JSON."""
+    pairs = tuple((p[0], p[1]) for p in f["proves"])
+    sabotages = tuple((s[0], s[1], s[2]) for s in f["sabotages"])
+    return Facts(f["host"], f["name"], pairs, sabotages, f["machines"], f["container"], f["same"])
 
 
 def _spot(place: list[Any] | None) -> Spot | None:

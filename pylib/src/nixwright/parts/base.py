@@ -15,7 +15,7 @@ from nixwright.record import field_origin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nixwright.checks.model import Check
+    from nixwright.checks.model import Check, Difference
     from nixwright.errors import Mistake
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Value
@@ -91,7 +91,11 @@ class Part:
         return ()
 
     def checks(self, context: Context) -> Iterable[Check]:
-        """VM tests that prove the part."""
+        """What proves the part: see `nixwright.checks.model`."""
+        return ()
+
+    def in_vm(self, context: Context) -> Iterable[Difference]:
+        """In what every VM of the host differs because of this part: hardware or keys that are not there."""
         return ()
 
     def steps(self, context: Context) -> Iterable[Step]:

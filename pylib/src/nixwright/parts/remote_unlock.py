@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
+from nixwright.checks.model import Difference
 from nixwright.errors import Mistake
 from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import EthernetHardware, SshServer, WiredNetwork
@@ -63,6 +64,10 @@ class RemoteUnlock(Part):
         why = "a string, not a Nix path: read from the running system when the boot loader is installed"
         yield self.set("boot.initrd.network.ssh.hostKeys", [self.host_key], field="host_key", comment=why)
         yield self.set("boot.initrd.network.ssh.authorizedKeys", _keys(context))
+
+    def in_vm(self, context: Context) -> Iterator[Difference]:
+        """Stage 1 of a VM that opens nothing needs no server, and the key is not there."""
+        yield Difference("its host key lies on the host's own disk, and nothing is locked here", without=[self.module])
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """There is something to unlock, someone to do it, and a key that survives and is nobody else's."""

@@ -3,14 +3,10 @@
   callPackage,
   mkShell,
   nix-eval-jobs,
-  pyright,
 }:
 
 mkShell {
-  packages = callPackage ./test-tools.nix { } ++ [
-    nix-eval-jobs
-    pyright
-  ];
+  packages = callPackage ./test-tools.nix { } ++ [ nix-eval-jobs ];
   shellHook = ''
     export PYTHONPATH=$PWD/pylib/src''${PYTHONPATH:+:$PYTHONPATH}
   '';

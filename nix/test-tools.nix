@@ -10,10 +10,16 @@
   f2fs-tools,
   git,
   gptfdisk,
+  lz4,
+  mtools,
   nix,
   nixfmt,
+  openssh,
+  pyright,
   ruff,
   shellcheck,
+  util-linux,
+  zstd,
 }:
 
 [
@@ -32,12 +38,18 @@
   e2fsprogs
   git
   gptfdisk
+  lz4
+  mtools
   nix
   nixfmt
+  openssh
+  pyright
   ruff
   shellcheck
+  zstd
 ]
 ++ lib.optionals stdenv.hostPlatform.isLinux [
   cryptsetup
   f2fs-tools
+  util-linux
 ]

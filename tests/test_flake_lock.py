@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import PROGRAMS
 
 ROOT = Path(__file__).parent.parent
 FLAKE = (ROOT / "flake.nix").read_text()
@@ -57,3 +59,29 @@ def test_every_node_is_reached() -> None:
         todo += (names := [i for i in node.get("inputs", {}).values() if isinstance(i, str)])
         reached |= set(names)
     assert reached == set(NODES)
+
+
+# nixpkgs' name of what a Debian package or a Python requirement brings, where it is another.
+NIXPKGS = {
+    "cryptsetup-bin": "cryptsetup",
+    "device-tree-compiler": "dtc",
+    "e2fsprogs": "e2fsprogs",
+    "gdisk": "gptfdisk",
+    "mount": "util-linux",
+    "nix-bin": "nix",
+    "openssh-server": "openssh",
+}
+# nixpkgs has no package of them: mypy does without these types
+NOT_IN_NIXPKGS = {"types-jsonschema"}
+
+
+def test_the_sandbox_has_what_the_tests_drive_and_import() -> None:
+    text = (ROOT / "nix" / "test-tools.nix").read_text()
+    head, _, lists = text.partition("}:")
+    given = set(re.findall(r"^ +(?:p\.)?([a-z0-9-]+)$", lists, re.MULTILINE))
+    assert set(re.findall(r"^  ([a-z0-9-]+),$", head, re.MULTILINE)) - {"lib", "stdenv", "python3"} <= given
+    project = tomllib.loads((ROOT / "pylib" / "pyproject.toml").read_text())["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    wanted = {m[0] for r in requirements if (m := re.match(r"[a-z-]+", r))} - NOT_IN_NIXPKGS
+    wanted |= {NIXPKGS.get(p.package, p.package) for p in PROGRAMS if p.package}
+    assert wanted - given == set()

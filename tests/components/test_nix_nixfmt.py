@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +17,16 @@ from test_nix_rules import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
 SEED, COUNT, BATCH = 166, 5_000, 500
+ROOT = Path(__file__).resolve().parents[2]
+TOPS = ("nix", "modules", "checks", "templates", "tests/data")
+
+
+def nix_files() -> list[Path]:
+    """Every Nix file of the repository, once."""
+    found = {p.resolve() for top in TOPS for p in (ROOT / top).rglob("*.nix")}
+    return sorted({*found, ROOT / "flake.nix"})
 
 
 def changed(texts: Iterable[str], folder: Path) -> list[str]:
@@ -70,3 +78,10 @@ def test_nixfmt_leaves_the_case_of_each_rule(tmp_path: Path) -> None:
 def test_the_comparison_sees_a_change(tmp_path: Path) -> None:
     need("nixfmt")
     assert changed(["{ a=1; }\n", "{ a = 1; }\n"], tmp_path) == ["{ a=1; }\n"]
+
+
+def test_nixfmt_changes_no_file_of_the_repository(tmp_path: Path) -> None:
+    need("nixfmt")
+    texts = [path.read_text() for path in nix_files()]
+    assert len(texts) > 20
+    assert changed(texts, tmp_path) == []

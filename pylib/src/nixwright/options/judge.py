@@ -95,8 +95,8 @@ def _plainly(key: str, rule: Any, value: Any) -> bool:  # noqa: PLR0911 - one ca
 @lru_cache(maxsize=1)
 def _validator() -> Any:
     """Jsonschema's validator of draft 2020-12, with Nix' ideas of what is an integer, a list and an attribute set."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 70 ms that a right host does not pay
-    from jsonschema.validators import extend  # noqa: PLC0415
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - 70 ms that a right host does not pay
 
+    extend: Any = validators.extend  # it has no types, or none that say what it gives
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many({k: lambda _, v, f=f: f(v) for k, f in KINDS.items()})
-    return extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
+    return extend(Draft202012Validator, type_checker=checker)

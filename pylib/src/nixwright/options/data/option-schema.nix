@@ -78,7 +78,22 @@ let
   integer =
     type:
     let
-      inside = lib.findFirst (takes type) null [ 1 0 (-1) 10 50 100 350 1000 1024 5000 10000 65536 1000000 (-100) ];
+      inside = lib.findFirst (takes type) null [
+        1
+        0
+        (-1)
+        10
+        50
+        100
+        350
+        1000
+        1024
+        5000
+        10000
+        65536
+        1000000
+        (-100)
+      ];
       highest = bound type inside largest;
       lowest = bound type inside smallest;
     in
@@ -98,9 +113,11 @@ let
   range =
     type:
     let
-      found = builtins.match ".*between (-?[0-9.e+-]+) and (-?[0-9.e+-]+) \\(both inclusive\\).*" (says type);
+      found = builtins.match ".*between (-?[0-9.e+-]+) and (-?[0-9.e+-]+) \\(both inclusive\\).*" (
+        says type
+      );
       # a float type takes no integer, a number type both
-      low = if takes type 0.0 then 0.0 else if takes type 0.5 then null else null;
+      low = if takes type 0.0 then 0.0 else null;
     in
     if found != null then
       {
@@ -153,7 +170,13 @@ let
   asked =
     type:
     let
-      strings = [ "" "a" "/a" "127.0.0.1" "1s" ];
+      strings = [
+        ""
+        "a"
+        "/a"
+        "127.0.0.1"
+        "1s"
+      ];
       kinds =
         lib.optional (takes type null) "null"
         ++ lib.optional (takes type true) "boolean"
@@ -163,7 +186,9 @@ let
         ++ lib.optional (takes type [ ]) "array"
         ++ lib.optional (takes type { }) "object";
     in
-    { x-nix = type.name; }
+    {
+      x-nix = type.name;
+    }
     // (
       if !lib.elem type.name answering then
         { x-merge = true; }
@@ -216,7 +241,14 @@ let
         type = "string";
         pattern =
           if plain || inStore == null then
-            (if !plain && absolute == false then "^[^/]" else if plain || absolute == true then "^/" else "")
+            (
+              if !plain && absolute == false then
+                "^[^/]"
+              else if plain || absolute == true then
+                "^/"
+              else
+                ""
+            )
           else if inStore then
             "^/nix/store/.*[^/]"
           else
@@ -292,7 +324,8 @@ let
     else if lib.hasPrefix "strMatching " type.name then
       {
         type = "string";
-        x-ere = type.functor.payload.pattern or (builtins.fromJSON (lib.removePrefix "strMatching " type.name));
+        x-ere =
+          type.functor.payload.pattern or (builtins.fromJSON (lib.removePrefix "strMatching " type.name));
       }
     else if lib.elem type.name integers then
       integer type
@@ -318,10 +351,27 @@ let
     all:
     lib.any (
       t:
-      lib.elem t.name [ "attrsOf" "lazyAttrsOf" "listOf" ]
-      && lib.elem (names (alternatives t.nestedTypes.elemType)) [ (names all) (lib.remove "null" (names all)) ]
+      lib.elem t.name [
+        "attrsOf"
+        "lazyAttrsOf"
+        "listOf"
+      ]
+      && lib.elem (names (alternatives t.nestedTypes.elemType)) [
+        (names all)
+        (lib.remove "null" (names all))
+      ]
     ) all;
-  isValue = all: lib.sort lib.lessThan (lib.remove "null" (names all)) == [ "attrsOf" "bool" "float" "int" "listOf" "path" "str" ];
+  isValue =
+    all:
+    lib.sort lib.lessThan (lib.remove "null" (names all)) == [
+      "attrsOf"
+      "bool"
+      "float"
+      "int"
+      "listOf"
+      "path"
+      "str"
+    ];
 
   anyOf =
     depth: type:
@@ -329,21 +379,33 @@ let
       all = alternatives type;
     in
     if holdsItself all then
-      (if isValue all then { "$ref" = "#/$defs/${if takes type null then "valueOrNull" else "value"}"; } else { x-merge = true; })
+      (
+        if isValue all then
+          { "$ref" = "#/$defs/${if takes type null then "valueOrNull" else "value"}"; }
+        else
+          { x-merge = true; }
+      )
     else
       { anyOf = map (t: if t.name == "null" then { type = "null"; } else schema depth t) all; };
 
   # Disko's contents of devices hold one another: each is written once, in $defs.
-  fieldsOf = type: removeAttrs (type.getSubOptions [ ]) [ "_module" "_freeformOptions" ];
+  fieldsOf =
+    type:
+    removeAttrs (type.getSubOptions [ ]) [
+      "_module"
+      "_freeformOptions"
+    ];
   contents = optionalAttrs (options ? disko.devices) (
-    ((fieldsOf (fieldsOf options.disko.devices.type).disk.type.nestedTypes.elemType).content).type.nestedTypes.elemType.nestedTypes
+    ((fieldsOf (fieldsOf options.disko.devices.type).disk.type.nestedTypes.elemType).content)
+    .type.nestedTypes.elemType.nestedTypes
   );
 
   submodule =
     depth: type:
     let
       nested = type.nestedTypes or { };
-      freeform = if (nested.freeformType or null) != null then schema (depth + 1) nested.freeformType else null;
+      freeform =
+        if (nested.freeformType or null) != null then schema (depth + 1) nested.freeformType else null;
     in
     {
       type = "object";
@@ -361,23 +423,30 @@ let
         type = "object";
         additionalProperties = element;
       };
-      array =
-        {
-          type = "array";
-          items = element;
-        }
-        // optionalAttrs (!(takes type [ ])) { minItems = 1; };
+      array = {
+        type = "array";
+        items = element;
+      }
+      // optionalAttrs (!(takes type [ ])) { minItems = 1; };
     in
     {
       attrsOf = object;
       lazyAttrsOf = object;
       loaOf = object;
       listOf = array;
-      attrListOf.anyOf = [ object array ];
+      attrListOf.anyOf = [
+        object
+        array
+      ];
       nullOr = anyOf depth type;
       either = anyOf depth type;
-      unique = schema depth nested.elemType // { x-unique = true; };
-      coercedTo.anyOf = [ (schema depth nested.finalType) (schema depth nested.coercedType) ];
+      unique = schema depth nested.elemType // {
+        x-unique = true;
+      };
+      coercedTo.anyOf = [
+        (schema depth nested.finalType)
+        (schema depth nested.coercedType)
+      ];
       submodule = submodule depth type;
       attrTag = {
         type = "object";
@@ -445,7 +514,17 @@ let
       nested = type.nestedTypes or { };
       flat =
         if takes type { } && (type.getSubModules or null != null || nested ? elemType) then
-          { type = if takes type [ ] then [ "object" "array" ] else "object"; x-merge = true; }
+          {
+            type =
+              if takes type [ ] then
+                [
+                  "object"
+                  "array"
+                ]
+              else
+                "object";
+            x-merge = true;
+          }
         else
           schema depth type;
     in
@@ -492,9 +571,18 @@ let
       { type = "boolean"; }
       { type = "integer"; }
       { type = "number"; }
-      { type = "string"; x-nix = "path"; }
-      { type = "object"; additionalProperties."$ref" = "#/$defs/value"; }
-      { type = "array"; items."$ref" = "#/$defs/value"; }
+      {
+        type = "string";
+        x-nix = "path";
+      }
+      {
+        type = "object";
+        additionalProperties."$ref" = "#/$defs/value";
+      }
+      {
+        type = "array";
+        items."$ref" = "#/$defs/value";
+      }
     ];
   };
 in
@@ -502,13 +590,20 @@ in
   "$schema" = "https://json-schema.org/draft/2020-12/schema";
   title = "Options of NixOS";
   type = "object";
-  properties = tree 0 (lib.foldl' without (removeAttrs options [ "_module" ]) (map (lib.splitString ".") omit));
+  properties = tree 0 (
+    lib.foldl' without (removeAttrs options [ "_module" ]) (map (lib.splitString ".") omit)
+  );
   additionalProperties = false;
   "$defs" = {
     inherit value;
-    valueOrNull.anyOf = [ { type = "null"; } ] ++ map (
+    valueOrNull.anyOf = [
+      { type = "null"; }
+    ]
+    ++ map (
       branch:
-      lib.mapAttrs (n: v: if n == "additionalProperties" || n == "items" then { "$ref" = "#/$defs/valueOrNull"; } else v) branch
+      lib.mapAttrs (
+        n: v: if n == "additionalProperties" || n == "items" then { "$ref" = "#/$defs/valueOrNull"; } else v
+      ) branch
     ) value.anyOf;
   }
   // lib.mapAttrs' (n: t: lib.nameValuePair "disko.${n}" (schema 0 t)) contents;

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixwright.layout.content import FileSystem, KeyFile, Luks, Swap
 from nixwright.layout.disk import places
-from nixwright.layout.hooks import passphrase_file
+from nixwright.layout.hooks import passphrase_file, pool_passphrase_file
 from nixwright.layout.pool import DEFAULT_PROPERTIES, Member
 from nixwright.layout.sizes import SECTOR, Rest
 
@@ -44,7 +44,7 @@ def containers(layout: Layout) -> list[Data]:
 
 
 def pools(layout: Layout) -> list[Data]:
-    """Return every pool with its members' devices and its datasets."""
+    """Return every pool with its members' devices and its datasets; `passphrase_file` as of containers."""
     return [_pool(pool, layout) for pool in layout.pools]
 
 
@@ -132,6 +132,7 @@ def _pool(pool: Zpool, layout: Layout) -> Data:
         "mounts": pool.mounts,
         "ashift": pool.ashift,
         "autotrim": pool.autotrim,
+        "passphrase_file": pool_passphrase_file(pool.name) if pool.encryption == "native" else None,
         "reserved": None if pool.reserved is None else pool.reserved.bytes,
         "members": [p.device for p in members],
         "options": dict(pool.options),

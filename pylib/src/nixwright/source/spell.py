@@ -56,6 +56,8 @@ def _rest(kind: type) -> str | None:
     if "__init__" not in vars(kind):
         return None
     parameters = list(signature(kind).parameters.values())
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):  # any record's own, which passes all on
+        return None
     return next((p.name for p in parameters[:1] if p.kind is Parameter.VAR_POSITIONAL), None)
 
 

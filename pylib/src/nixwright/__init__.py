@@ -5,10 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nixwright.host import Host, SecretFile, User
+    from nixwright.host import Host, User
     from nixwright.nix.values import config, lib, pkgs
+    from nixwright.reference import AgeSecret, Credential, EnvironmentFile, SecretFile, SopsSecret
 
-__all__ = ["Host", "SecretFile", "User", "config", "lib", "pkgs"]
+_ROOMS = {"Host": "host", "User": "host", "config": "nix.values", "lib": "nix.values", "pkgs": "nix.values"}
+__all__ = [
+    "AgeSecret",
+    "Credential",
+    "EnvironmentFile",
+    "Host",
+    "SecretFile",
+    "SopsSecret",
+    "User",
+    "config",
+    "lib",
+    "pkgs",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -17,5 +30,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'nixwright' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
-    room = "nixwright.host" if name[0].isupper() else "nixwright.nix.values"
-    return getattr(import_module(room), name)
+    return getattr(import_module(f"nixwright.{_ROOMS.get(name, 'reference')}"), name)

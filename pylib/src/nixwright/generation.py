@@ -14,12 +14,13 @@ from nixwright.errors import Mistake, collecting, report
 from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition, lower, picture, steps
 from nixwright.nix.module import module_text
 from nixwright.nix.printer import print_expr
-from nixwright.nix.values import Merge, Order, Override
+from nixwright.nix.values import Merge, Order, Override, Text, modules_path
 from nixwright.options.check import check, dotted
 from nixwright.options.rules import rules
 from nixwright.options.schema import Schema
 from nixwright.options.settings import Setting, parse_path
 from nixwright.record import field_origin, is_broken, origin_of, shown
+from nixwright.reference import MODULE as SECRETS
 from nixwright.report.install import install_text
 from nixwright.secret import secrets
 from nixwright.settlement import settle
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nixwright.checks.model import Facts
     from nixwright.host import Host
     from nixwright.layout.model import Layout
-    from nixwright.nix.values import Value
+    from nixwright.nix.values import Expr, Value
     from nixwright.parts.base import Context, File, Part
     from nixwright.runbook import Step
     from nixwright.settlement import Settlement
@@ -47,8 +48,8 @@ class Generated(NamedTuple):
     checks: list[Facts]
 
 
-def generate(host: Host, root: Path, source: str) -> Generated:
-    """Return the host's files and checks.
+def generate(host: Host, root: Path, source: str, *, checked: bool = True) -> Generated:
+    """Return the host's files and checks; of what is not `checked` no checks.
 
     `source` is the host file, from `root`. Mistakes are reported (`errors.report`); with any, nothing comes back.
     """
@@ -58,12 +59,17 @@ def generate(host: Host, root: Path, source: str) -> Generated:
     if follow_ups and not _broken(host.disks):  # else they may only say that something broken is not there
         report(*follow_ups)
     context = host.context(layout)
-    parts = [p for p in (host.board, *host.parts) if not is_broken(p)]
+    parts = host.members
     said = said_by(host, context)
     settled = settle(said, schema)
     mistakes = [*host.rules(layout, said), *settled.mistakes, *secrets(said), *_imports(host, root / source)]
     whole = not _broken(host) and not mistakes and not follow_ups
-    found = [*check(said, schema), *rules(list(settled.settings))]
+    brought = {o for reference, _ in host.secret_uses() for o in reference.options}  # by inputs of the user's own
+    closed = not host.imports and not any(p.nixpkgs_modules for p in parts)
+    found = [
+        *check([s for s in said if s.path[0] not in brought], schema),
+        *rules(list(settled.settings), complete=closed),
+    ]
     if whole:
         mistakes += [*found, *(m for p in parts for m in (*_missing(p, context), *p.host_rules(context)))]
     else:  # what else is missing may be what something broken would have brought: only the user's own words count
@@ -72,29 +78,39 @@ def generate(host: Host, root: Path, source: str) -> Generated:
     files = [(p, f) for p in parts for f in p.files(context)]
     mistakes += _files(files)
     if whole:
-        tests = proofs.gather(host, parts, context)
+        tests = proofs.gather(host, parts, context) if checked else []
         mistakes += proofs.mistakes(tests)
     if mistakes:
         report(*mistakes)
     if mistakes or not whole:
         return Generated({}, [])
     texts = _modules(host, settled, parts, root, source)
-    texts[f"{_DATA}.nix"] = print_expr({"system": context.system, "inputs": _inputs(parts, layout)}) + "\n"
     texts |= {f.name: f.text for _, f in files}
     texts[_INSTALL] = install_text(
         host.name, install_steps(host, parts, context), picture.terminal(layout) if host.disks else ""
     )
     machine = proofs.machine(host, parts, context, texts)
     known = proofs.facts(host, tests, machine, texts)
+    texts[f"{_DATA}.nix"] = print_expr({"system": context.system, "inputs": _inputs(host, parts, layout)}) + "\n"
     paths = {f"{ROOM}/{host.name}/{n}": t for n, t in texts.items()} | render.all_files(tests, machine)
-    return Generated({p: tree.stamp(p, t, source) for p, t in sorted(paths.items())}, known)
+    stamped = {p: tree.stamp(p, t, source) for p, t in sorted(paths.items())}
+    return Generated(stamped | _image(host, root, source), known)
 
 
 def said_by(host: Host, context: Context) -> list[Setting]:
     """Return all that a host says, in its order: itself, its board, its parts, its disks, its own `settings`."""
-    parts = [p for p in (host.board, *host.parts) if not is_broken(p)]
+    parts = host.members
     own, disks = host.own_settings(), lower.settings(context.layout)
-    return [*own, *(s for p in parts for s in _of_part(p, context)), *disks, *_users_own(host)]
+    of_parts = (s for p in parts for s in _of_part(p, context))
+    return [*own, *of_parts, *disks, *_secrets(host), *_users_own(host)]
+
+
+def _image(host: Host, root: Path, source: str) -> dict[str, str]:
+    """The modules of the system that installs the host, where that is one of our own."""
+    image = None if host.installer is None else host.installer.image(host)
+    if image is None:
+        return {}
+    return generate(image, root, source, checked=False).files
 
 
 def _broken(thing: object) -> bool:
@@ -121,6 +137,13 @@ def _of_part(part: Part, context: Context) -> Iterator[Setting]:
     """A part's settings, each in a module of a name that a file can have."""
     for setting in part.settings(context):
         yield setting if setting.module else dataclasses.replace(setting, module=part.module)
+
+
+def _secrets(host: Host) -> Iterator[Setting]:
+    """What the references to secrets need of NixOS."""
+    for reference, use in host.secret_uses():
+        for text, value, comment in reference.settings(use):
+            yield Setting(parse_path(text), value, origin_of(reference), use.field, comment, SECRETS)
 
 
 def _users_own(host: Host) -> Iterator[Setting]:
@@ -172,22 +195,23 @@ def _files(files: Iterable[tuple[Part, File]]) -> Iterator[Mistake]:
             yield Mistake(name, what, "", "one text", "rename one", origin, origin_of(other))
 
 
-def _inputs(parts: Sequence[Part], layout: Layout) -> list[str]:
+def _inputs(host: Host, parts: Sequence[Part], layout: Layout) -> list[str]:
     """The flake inputs that the host needs, each once."""
-    return sorted({i for p in parts for i in p.inputs} | ({"disko"} if layout.disks else set()))
+    own = {i for reference, _ in host.secret_uses() for i in reference.inputs}
+    return sorted({i for p in parts for i in p.inputs} | own | ({"disko"} if layout.disks else set()))
 
 
 def install_steps(host: Host, parts: Sequence[Part], context: Context) -> list[Step]:
     """All steps, by phase; within one the layout's, the board's, the parts' in their order, the users'."""
     found = list(steps.steps(context.layout, host.name)) if host.disks else []
     found += [s for p in parts for s in p.steps(context)]
-    found += host.steps()
+    found += host.steps(context.layout)
     return sorted(found, key=lambda s: s.phase)
 
 
 def _modules(host: Host, settled: Settlement, parts: Sequence[Part], root: Path, source: str) -> dict[str, str]:
     """The modules' texts by file name: one a part, and `default.nix` that imports them."""
-    order = ["disko", "storage", *(p.module for p in parts), "users", "settings"]
+    order = ["disko", "storage", *(p.module for p in parts), "users", SECRETS, "settings"]
     found: dict[str, list[Setting]] = {}
     for setting in settled.settings:
         found.setdefault(setting.module, []).append(setting)
@@ -195,7 +219,8 @@ def _modules(host: Host, settled: Settlement, parts: Sequence[Part], root: Path,
     notes = _notes(settled)
     directory = root / ROOM / host.name
     own = [_relative(Path(os.path.normpath((root / source).parent / i)), directory) for i in host.imports]
-    imports = [*(f"./{n}.nix" for n in names), *own]
+    upstream = [Text((modules_path, f"/{m}")) for p in parts for m in p.nixpkgs_modules]
+    imports: list[str | Expr] = [*upstream, *(f"./{n}.nix" for n in names), *own]
     texts = {f"{n}.nix": module_text(_bindings(found[n], notes)) for n in names}
     return texts | {f"{_ENTRY}.nix": module_text(_bindings(found[_ENTRY], notes), imports=imports)}
 

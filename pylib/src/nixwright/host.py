@@ -1,4 +1,4 @@
-"""A host, its users, and references to secrets: what a host file binds."""
+"""A host and its users: what a host file binds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nixwright.checks.model import Check  # noqa: TC001 - records are built from their annotations
 from nixwright.errors import Mistake
 from nixwright.groups import nobody_defines
+from nixwright.installers.base import Installer  # noqa: TC001 - as above
 from nixwright.layout.disk import Disk  # noqa: TC001 - as above
 from nixwright.layout.model import Layout
 from nixwright.options.settings import Setting
 from nixwright.parts.base import Context, Part, UserView
 from nixwright.record import field_origin, is_broken, origin_of, record
+from nixwright.reference import Reference, Secret, Use
 from nixwright.report.mistakes import HIDDEN
 from nixwright.runbook import Phase, Step
 from nixwright.ssh_key import wrong_with
@@ -34,34 +36,16 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST_ID = re.compile(r"[0-9a-fA-F]{8}")
 _RELEASE = re.compile(r"\d\d\.(05|11)")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
-_PATH = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
-_CRYPTED = re.compile(r"\$[0-9a-z]+\$")
-
-
-@record
-class SecretFile:
-    """A secret by the path on the target where it lies. The secret itself is never written down."""
-
-    path: str
-
-    def wrong(self) -> Iterator[Mistake]:
-        """What is no path may be the secret: it is not repeated."""
-        allowed = "an absolute path on the target, of plain characters"
-        if not _PATH.fullmatch(self.path) or "/../" in f"{self.path}/" or _CRYPTED.match(self.path):
-            yield Mistake("path", "is no path", HIDDEN, allowed, 'SecretFile("/persist/passwords/NAME")')
-        elif self.path.startswith("/nix/store/"):
-            fix = 'SecretFile("/persist/passwords/NAME")'
-            yield Mistake("path", "everybody can read the Nix store", self.path, "a path outside /nix/store", fix)
 
 
 @record
 class User:
-    """A user of the host, or `root`. `password` is a file with the hash that `mkpasswd` prints."""
+    """A user of the host, or `root`. `password` refers to the hash that `mkpasswd` prints, never to the password."""
 
     name: str
     groups: Sequence[str] = ()
     ssh_keys: Sequence[str] = ()
-    password: SecretFile | None = None
+    password: Secret | None = None
 
     def wrong(self) -> Iterator[Mistake]:
         """Names that are none, keys that are none."""
@@ -95,8 +79,9 @@ class Host:
     """One machine: a board, disks, parts, users.
 
     `settings` maps Nix attribute paths of NixOS options to values, and outranks the parts. `imports` are modules of the
-    user's own, named from the host file's directory and left alone. `host_id` is needed with ZFS. `checks` are the
-    user's own, beside those of the parts.
+    user's own, named from the host file's directory and left alone. `host_id` is needed with ZFS.
+    `installer` is the way onto the machine (an SD card, ...); `secrets` are those that only `settings` refer to.
+    `checks` are the user's own, beside those of the parts.
     """
 
     name: str
@@ -106,9 +91,11 @@ class Host:
     board: Part
     disks: Sequence[Disk] = ()
     parts: Sequence[Part] = ()
+    installer: Installer | None = None
     users: Sequence[User] = ()
     settings: _Values = field(default_factory=dict)
     imports: Sequence[str] = ()
+    secrets: Sequence[Secret] = ()
     checks: Sequence[Check] = ()
 
     def wrong(self) -> Iterator[Mistake]:
@@ -132,10 +119,23 @@ class Host:
         """Return the layout of the disks; what is wrong with the whole of it is reported."""
         return Layout.of(self.disks)
 
+    @property
+    def members(self) -> list[Part]:
+        """The board, the parts and the installer, less what is broken."""
+        return [p for p in (self.board, *self.parts, self.installer) if p is not None and not is_broken(p)]
+
+    def secret_uses(self) -> Iterator[tuple[Reference, Use]]:
+        """Every reference to a secret with what it is for: the users' passwords, what parts need, `secrets`."""
+        for user in self.users:
+            if not is_broken(user) and user.password is not None and not is_broken(user.password):
+                yield user.password, Use(f"the password of `{user.name}`", "User.password", hashed=True)
+        for part in self.members:
+            yield from part.secrets()
+        yield from ((s, Use("a secret", "Host.secrets")) for s in self.secrets if not is_broken(s))
+
     def context(self, layout: Layout) -> Context:
         """Return what parts see of this host."""
-        members = [p for p in (self.board, *self.parts) if not is_broken(p)]
-        facts = [f for p in members for f in p.provides(layout)]
+        facts = [f for p in self.members for f in p.provides(layout)]
         users = [UserView(u.name, tuple(u.groups), tuple(u.ssh_keys)) for u in self.users if not is_broken(u)]
         system = str(getattr(self.board, "system", "aarch64-linux"))
         return Context(self.name, self.host_id, self.state_version, system, layout, users, facts)
@@ -157,14 +157,13 @@ class Host:
         for user in users:
             yield from _user_settings(user)
 
-    def steps(self) -> Iterator[Step]:
-        """Install steps of the users, the password files, and the installation itself."""
-        for user in self.users:
-            if user.password is not None and not is_broken(user) and not is_broken(user.password):
-                path = f"/mnt{user.password.path}"
-                commands = f"install -d -m 700 {path.rpartition('/')[0]}\n(umask 077 && mkpasswd -m yescrypt > {path})"
-                why = f"The password of `{user.name}` is asked for; only its hash is written, on the target's own disk."
-                yield Step(Phase.SECRETS, f"Password of {user.name}", why, commands, f"`{path}` starts with `$y$`.")
+    def steps(self, layout: Layout) -> Iterator[Step]:
+        """Install steps: the secrets that a person writes once, and the installation itself."""
+        told = set()
+        for reference, use in self.secret_uses():
+            if reference not in told:
+                yield from reference.steps(use, layout)
+            told.add(reference)
         if self.disks:
             why = "Root's password is not asked for: who may log in stands in the host file."
             command = f"nixos-install --root /mnt --flake .#{self.name} --no-channel-copy --no-root-password"
@@ -178,7 +177,9 @@ class Host:
         paths = {s.path for s in settings if s.value is not False}
         for user in self.users:
             if not is_broken(user):
-                yield from _user_rules(user, layout, paths, open_world=bool(self.imports))
+                yield from _user_rules(user, paths, open_world=bool(self.imports))
+        for reference, use in self.secret_uses():
+            yield from reference.rules(layout, use)
         whole = [u for u in self.users if not is_broken(u)]
         if whole == list(self.users) and whole and not any(u.can_become_root and u.can_log_in for u in whole):
             given = ", ".join(f"{u.name}: groups {list(u.groups)}" for u in whole)
@@ -205,26 +206,14 @@ def _user_settings(user: User) -> Iterator[Setting]:
     if user.ssh_keys:
         yield said("openssh.authorizedKeys.keys", list(user.ssh_keys), "ssh_keys")
     if user.password is not None and not is_broken(user.password):
-        yield said("hashedPasswordFile", user.password.path, "password")
+        yield said("hashedPasswordFile", user.password.at, "password")
 
 
-def _user_rules(user: User, layout: Layout, paths: set[tuple[str, ...]], *, open_world: bool) -> Iterator[Mistake]:
-    """Groups that nothing defines (a module of the user's own may: `open_world`), and passwords that do not last."""
+def _user_rules(user: User, paths: set[tuple[str, ...]], *, open_world: bool) -> Iterator[Mistake]:
+    """Groups that nothing defines (a module of the user's own may: `open_world`)."""
     for index, group in enumerate(user.groups):
         if not open_world and nobody_defines(group, paths):
             origin = field_origin(user, f"groups[{index}]")
             fix = f'settings={{"users.groups.{group}": {{}}}}, or leave it out'
             allowed = "a group of NixOS, or of something that this host turns on"
             yield Mistake(f"User.groups[{index}]", "nothing defines this group", repr(group), allowed, fix, origin)
-    password = user.password
-    if password is None or is_broken(password) or not layout.mounts:
-        return
-    origin, mount = origin_of(password), layout.mount_of(password.path)
-    if not layout.survives(password.path):
-        kept = ", ".join(m.path for m in layout.mounts if not m.wiped and m.needed_for_boot and m.path != "/nix")
-        what = "would be gone after the next boot: it is on what is wiped"
-        yield Mistake("User.password", what, password.path, f"below {kept}", "move the file there", origin)
-    elif mount is not None and not mount.needed_for_boot:
-        what = f"users are made before {mount.path} is mounted"
-        fix = "needed_for_boot=True there, or move the file"
-        yield Mistake("User.password", what, password.path, "a file system that stage 1 mounts", fix, origin)

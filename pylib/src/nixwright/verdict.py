@@ -105,6 +105,6 @@ def _allowed(entry: Any) -> str:
     kind, context = entry["type"], entry.get("ctx", {})
     if kind in {"dataclass_type", "dataclass_exact_type", "is_instance_of", "model_type"}:
         name = context.get("class_name") or context.get("class") or context.get("dataclass_name")
-        return f"a {name}" if name else ""
+        return f"{'an' if name[0] in 'AEIO' else 'a'} {name}" if name else ""
     text = str(entry["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
     return text[0].lower() + text[1:] if text else ""

@@ -12,7 +12,7 @@ from nixwright.nix.values import Commented, NixPath
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nixwright.nix.values import Value
+    from nixwright.nix.values import Expr, Value
 
 Path = tuple[str, ...]
 
@@ -21,19 +21,21 @@ class _Tree(dict[str, "Value"]):
     """Bindings by name; a `_Tree` below a name holds the paths that start with it, anything else is a value."""
 
 
-def module_text(bindings: Iterable[tuple[Path, Value, str]], *, imports: Sequence[str] = (), header: str = "") -> str:
+def module_text(
+    bindings: Iterable[tuple[Path, Value, str]], *, imports: Sequence[str | Expr] = (), header: str = ""
+) -> str:
     """Return the text of a NixOS module, with a line break at the end.
 
     `bindings` are paths, values and comments (empty for none). Paths that share a start are put together where it first
-    appears; one alone stays dotted. `imports` are paths as in `NixPath`. `header` becomes the comment lines at the
-    top. The head takes just the names that are used, and is left out where none is.
+    appears; one alone stays dotted. `imports` are paths as in `NixPath`, or expressions. `header` becomes the comment
+    lines at the top. The head takes just the names that are used, and is left out where none is.
 
     Raises ValueError where a path is bound twice, or both it and a name below it are (unless by sets that agree),
     and for what `print_expr` refuses.
     """
     tree = _Tree()
     if imports:
-        tree["imports"] = [NixPath(text) for text in imports]
+        tree["imports"] = [NixPath(each) if isinstance(each, str) else each for each in imports]
     seen: set[Path] = {("imports",)} if imports else set()
     for path, value, comment in bindings:
         spelled = literals.attribute_path(path)

@@ -39,6 +39,7 @@ class Ref(Expr):
 config = Ref(("config",))
 lib = Ref(("lib",))
 pkgs = Ref(("pkgs",))
+modules_path = Ref(("modulesPath",))
 
 
 @dataclass(frozen=True, slots=True)

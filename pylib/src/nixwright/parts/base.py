@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nixwright.errors import Mistake
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Value
+    from nixwright.reference import Reference, Use
     from nixwright.runbook import Step
 
 F = TypeVar("F", bound="Fact")
@@ -71,6 +72,7 @@ class Part:
     """The base of every part and board. Subclasses are decorated with `@record`."""
 
     module: ClassVar[str]  # the generated file, without .nix: "fan"
+    nixpkgs_modules: ClassVar[tuple[str, ...]] = ()  # of NixOS's own, beside its standard ones: below its modulesPath
     inputs: ClassVar[tuple[str, ...]] = ()  # flake inputs whose NixOS module and overlay it needs: "nixos-pibox"
     requires: ClassVar[tuple[type[Fact], ...]] = ()  # a host where nobody provides one of these is refused
 
@@ -88,6 +90,10 @@ class Part:
 
     def host_rules(self, context: Context) -> Iterable[Mistake]:
         """Rules over the whole host that this part knows: mistakes with field `Class.field` and an origin."""
+        return ()
+
+    def secrets(self) -> Iterable[tuple[Reference, Use]]:
+        """References to secrets, each with what it is for."""
         return ()
 
     def checks(self, context: Context) -> Iterable[Check]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nixwright.parts.base import Fact
+
+if TYPE_CHECKING:
+    from nixwright.nix.values import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +58,44 @@ class KeptPath(Fact):
     path: str
     source: str
     is_file: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WifiHardware(Fact):
+    """A board's WiFi: the kernel modules that drive it, and the packages that its firmware is in."""
+
+    modules: tuple[str, ...]
+    firmware: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WifiNetwork(Fact):
+    """WiFi of the running system: its interface, who drives it, and the networks that are declared."""
+
+    interface: str
+    by: str
+    networks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstallerWifi(Fact):
+    """The installer is reached by WiFi itself, with profiles below /run/NetworkManager/system-connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoKexec(Fact):
+    """A board that cannot start one kernel from another, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardFirmware(Fact):
+    """How a board's SD card gets its firmware: shell that fills `./firmware`, as sd-image.nix runs it."""
+
+    commands: Value
+
+
+@dataclass(frozen=True, slots=True)
+class CardImage(Fact):
+    """The system is an SD card's: the image says what is mounted at / and where the boot files are."""

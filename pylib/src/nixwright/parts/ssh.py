@@ -23,10 +23,14 @@ _KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 @record
 class Ssh(Part):
-    """OpenSSH's server. `host_key` None means: /etc/ssh where that survives a boot, else the same below /persist."""
+    """OpenSSH's server. `host_key` None means: /etc/ssh where that survives a boot, else the same below /persist.
+
+    `root` lets root in, by key: what installs a machine needs it, a host does not.
+    """
 
     port: Annotated[int, Ge(1), Le(65535)] = 22
     host_key: str | None = None
+    root: bool = False
 
     module: ClassVar[str] = "ssh"
 
@@ -36,9 +40,9 @@ class Ssh(Part):
             yield Mistake("host_key", "is no absolute path", repr(self.host_key), "", f'"/persist{_KEY}"')
 
     def _host_key(self, layout: Layout) -> str:
-        """Return where the host key is kept; empty where nothing survives."""
-        if self.host_key is not None:
-            return self.host_key
+        """Return where the host key is kept; empty where nothing survives. An image's file systems are not known."""
+        if self.host_key is not None or not layout.mounts:
+            return self.host_key or _KEY
         return next((p for p in (_KEY, f"/persist{_KEY}") if layout.survives(p)), "")
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
@@ -54,12 +58,14 @@ class Ssh(Part):
         yield self.set("services.openssh.hostKeys", [key], field="host_key")
         yield self.set("services.openssh.settings.PasswordAuthentication", value=False)
         yield self.set("services.openssh.settings.KbdInteractiveAuthentication", value=False)
-        yield self.set("services.openssh.settings.PermitRootLogin", "no")
+        yield self.set(
+            "services.openssh.settings.PermitRootLogin", "prohibit-password" if self.root else "no", field="root"
+        )
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """The host key survives a boot, and somebody can log in."""
         key = self._host_key(context.layout)
-        if not key or not context.layout.survives(key):
+        if context.layout.mounts and not context.layout.survives(key):
             yield Mistake(
                 "Ssh.host_key",
                 "the host key does not survive a boot: clients would refuse the host after each",

@@ -1,0 +1,1 @@
+"""How a person gets onto a machine to install it: one file an installer."""

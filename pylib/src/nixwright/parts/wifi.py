@@ -1,0 +1,241 @@
+"""WiFi without anybody at the machine: by NetworkManager or by wpa_supplicant alone, the key only by reference.
+
+Networks need not stand in the host file. Without any, NetworkManager takes the profile that lies on the target since it
+was installed, which is also the surest way to be reached after the first boot: profiles that Nix declares are written
+only once NetworkManager runs, and have been seen not to connect by themselves (nixpkgs issue 548751).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from nixwright.errors import Mistake
+from nixwright.layout.paths import is_below
+from nixwright.nix.values import Text, pkgs
+from nixwright.parts.base import Context, Part
+from nixwright.parts.facts import InstallerWifi, KeptPath, WifiHardware, WifiNetwork
+from nixwright.record import field_origin, is_broken, record
+from nixwright.reference import AgeSecret, EnvironmentFile, Reference, Secret, SopsSecret, Use
+from nixwright.runbook import Phase, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nixwright.layout.model import Layout
+    from nixwright.nix.values import Value
+    from nixwright.options.settings import Setting
+    from nixwright.parts.base import Fact
+
+PROFILES = "/etc/NetworkManager/system-connections"  # where NetworkManager looks for profiles of root's
+_SSID_BYTES = 32  # IEEE 802.11
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+
+
+@record
+class Network:
+    """A network by its name. `psk` is where its key lies: a variable of an environment file.
+
+    From sops-nix or agenix it is a decrypted file of one line, `PSK=...`, and `variable` says which name stands there.
+    """
+
+    ssid: str
+    psk: Secret
+    hidden: bool = False
+    variable: str = "PSK"
+
+    def wrong(self) -> Iterator[Mistake]:
+        """A name that no network has, a way that no WiFi daemon reads."""
+        if not 1 <= len(self.ssid.encode()) <= _SSID_BYTES or any(ord(c) < ord(" ") or c in '"$\\' for c in self.ssid):
+            allowed = f'1 to {_SSID_BYTES} bytes, none of " $ \\ and no control characters'
+            yield Mistake("ssid", "is no name of a network", repr(self.ssid), allowed, 'Network("Home", psk=...)')
+        if not is_broken(self.psk) and not isinstance(self.psk, EnvironmentFile | SopsSecret | AgeSecret):
+            allowed = "an EnvironmentFile, SopsSecret or AgeSecret"
+            fix = 'EnvironmentFile("/var/lib/secrets/wifi.env", "HOME_PSK")'
+            what = "is read from a file of NAME=value lines"
+            yield Mistake("psk", what, type(self.psk).__name__, allowed, fix)
+
+    @property
+    def name(self) -> str:
+        """The variable that holds the key."""
+        return self.psk.variable if isinstance(self.psk, EnvironmentFile) else self.variable
+
+
+@record
+class Wifi(Part):
+    """WiFi by NetworkManager, or by wpa_supplicant alone.
+
+    Without `networks` NetworkManager has the profiles that were put on the target when it was installed. `country` is
+    where the machine stands: without it the channels of 5 GHz are mostly off. `power_save` answers late and loses
+    what comes unasked, mDNS among it: a machine that one reaches from outside has it off.
+    """
+
+    networks: Sequence[Network] = ()
+    by: Literal["NetworkManager", "wpa_supplicant"] = "NetworkManager"
+    interface: str = "wlan0"
+    country: str | None = None
+    power_save: bool = False
+
+    module: ClassVar[str] = "wifi"
+    requires: ClassVar[tuple[type[Fact], ...]] = (WifiHardware,)
+
+    def wrong(self) -> Iterator[Mistake]:
+        """A country that is none, doubled networks, nothing to connect to."""
+        if self.country is not None and not _COUNTRY.fullmatch(self.country):
+            yield Mistake("country", "is no country", repr(self.country), "two capitals of ISO 3166", 'country="DE"')
+        if not _INTERFACE.fullmatch(self.interface):
+            yield Mistake(
+                "interface", "is no interface name", repr(self.interface), "1 to 15 of A-Z a-z 0-9 _.-", '"wlan0"'
+            )
+        if self.by == "wpa_supplicant" and not self.networks:
+            fix = 'networks=[Network("Home", psk=EnvironmentFile("/var/lib/secrets/wifi.env", "HOME_PSK"))]'
+            yield Mistake("networks", "wpa_supplicant alone knows only what stands here", "[]", "one or more", fix)
+        seen: set[str] = set()
+        files: set[object] = set()
+        for index, network in enumerate(n for n in self.networks if not is_broken(n)):
+            if network.ssid in seen:
+                yield Mistake(f"networks[{index}]", "two networks of one name", network.ssid, "", "remove one")
+            seen.add(network.ssid)
+            files.add(network.psk.at if not is_broken(network.psk) else "")
+        if self.by == "wpa_supplicant" and len(files) > 1:
+            what = "wpa_supplicant reads all keys from one file"
+            yield Mistake("networks", what, f"{len(files)} files", "one file, a variable for each network", "")
+
+    def secrets(self) -> Iterator[tuple[Reference, Use]]:
+        """The networks' keys."""
+        for network in self.networks:
+            if not is_broken(network) and not is_broken(network.psk):
+                yield network.psk, Use(f"the key of {network.ssid}", "Network.psk")
+
+    def provides(self, layout: Layout) -> Iterable[Fact]:
+        """The interface, and by whom it is driven."""
+        return (WifiNetwork(self.interface, self.by, tuple(n.ssid for n in self.networks if not is_broken(n))),)
+
+    def settings(self, context: Context) -> Iterator[Setting]:
+        """Lower to `networking.*` and the regulatory domain."""
+        hardware = context.fact(WifiHardware)
+        if hardware is not None:
+            yield self.set("hardware.firmware", [pkgs[name] for name in hardware.firmware], comment="of the WiFi chip")
+            yield self.set("boot.kernelModules", list(hardware.modules), comment="the WiFi chip's driver")
+        yield self.set("hardware.wirelessRegulatoryDatabase", value=True)
+        if self.country is not None:
+            line = f"options cfg80211 ieee80211_regdom={self.country}\n"
+            yield self.set("boot.extraModprobeConfig", line, field="country")
+        yield from self._network_manager() if self.by == "NetworkManager" else self._wpa_supplicant()
+
+    def _network_manager(self) -> Iterator[Setting]:
+        yield self.set("networking.networkmanager.enable", value=True)
+        yield self.set("networking.networkmanager.wifi.powersave", self.power_save, field="power_save")
+        yield self.set("networking.modemmanager.enable", value=False, comment="there is no modem")
+        if not self.networks:
+            return
+        files = list(dict.fromkeys(_key(n) for n in self.networks))
+        yield self.set(
+            "networking.networkmanager.ensureProfiles.environmentFiles", [f[0] for f in files], field="networks"
+        )
+        for index, network in enumerate(self.networks):
+            path = f'networking.networkmanager.ensureProfiles.profiles."{network.ssid}"'
+            yield self.set(path, _profile(network), field=f"networks[{index}]")
+
+    def _wpa_supplicant(self) -> Iterator[Setting]:
+        yield self.set("networking.wireless.enable", value=True)
+        yield self.set("networking.wireless.interfaces", [self.interface], field="interface")
+        yield self.set("networking.wireless.secretsFile", self.networks[0].psk.at, field="networks")
+        yield from self._readable(self.networks[0].psk)
+        for index, network in enumerate(self.networks):
+            entry: dict[str, Value] = {"pskRaw": f"ext:{network.name}"}
+            if network.hidden:
+                entry["hidden"] = True
+            path = f'networking.wireless.networks."{network.ssid}"'
+            yield self.set(path, entry, field=f"networks[{index}]")
+        yield self.set("networking.useDHCP", value=False, comment="on no interface but those that are named")
+        yield self.set(f'networking.interfaces."{self.interface}".useDHCP', value=True, field="interface")
+        if not self.power_save:
+            rule = 'ACTION=="add", SUBSYSTEM=="net", KERNEL=="', self.interface, '", RUN+="'
+            run = (pkgs.iw, f'/bin/iw dev {self.interface} set power_save off"\n')
+            yield self.set("services.udev.extraRules", Text(("".join(rule), *run)), field="power_save")
+
+    def _readable(self, psk: Secret) -> Iterator[Setting]:
+        """Let the daemon read the keys: it is not root, and nobody else should."""
+        said = {"mode": "0440", "group": "wpa_supplicant"}
+        if isinstance(psk, EnvironmentFile):
+            why = "wpa_supplicant does not run as root"
+            yield self.set(f'systemd.tmpfiles.settings.wifi."{psk.path}".z', {**said, "user": "root"}, comment=why)
+        elif isinstance(psk, SopsSecret | AgeSecret):
+            yield self.set(f'{psk.options[0]}.secrets."{psk.name}"', said, field="networks")
+
+    def host_rules(self, context: Context) -> Iterator[Mistake]:
+        """What was written when the host was installed is there after the next boot."""
+        layout = context.layout
+        kept = any(is_below(PROFILES, k.path) for k in context.all(KeptPath))
+        by_hand = self.by == "NetworkManager" and not self.networks
+        if by_hand and layout.mounts and not kept and not layout.survives(PROFILES):
+            what = "the profile of the network would be gone after the next boot"
+            fix = f'Persist(directories=[KeptDirectory("{PROFILES}", mode="0700")])'
+            yield Mistake("Wifi.networks", what, PROFILES, "a path that stays", fix, field_origin(self, "networks"))
+
+    def steps(self, context: Context) -> Iterator[Step]:
+        """Put the profile where the first boot finds it; look whether it holds."""
+        if self.by == "NetworkManager" and not self.networks:
+            yield _install_profile(context)
+        power = "off" if not self.power_save else "on"
+        state = "nmcli -g GENERAL.STATE device show" if self.by == "NetworkManager" else "wpa_cli status -i"
+        yield Step(
+            Phase.VERIFY,
+            "WiFi holds",
+            "After a boot with nobody logged in, from another machine.",
+            f"ssh {context.name}.local '{state} {self.interface}; iw dev {self.interface} get power_save; iw reg get'",
+            f"It is connected, `Power save: {power}`, and the country is {self.country or 'the one it stands in'}.",
+        )
+
+
+def keyfile(ssid: str, psk: str) -> str:
+    """Return a profile of NetworkManager's own format (nm-settings-keyfile(5)). It holds the key: 0600, and root's."""
+    rows = {
+        "connection": {"id": ssid, "type": "wifi", "autoconnect": "true"},
+        "wifi": {"mode": "infrastructure", "ssid": ssid},
+        "wifi-security": {"key-mgmt": "wpa-psk", "psk": psk},
+        "ipv4": {"method": "auto"},
+        "ipv6": {"method": "auto"},
+    }
+    return "\n".join(f"[{head}]\n" + "".join(f"{k}={v}\n" for k, v in body.items()) for head, body in rows.items())
+
+
+def ask_for_profile(path: str, ssid: str = "") -> str:
+    """Return shell that asks for a network and its key and writes the profile to `path`, which only root can read."""
+    text = keyfile("$ssid", "$psk").rstrip("\n")
+    name = f"ssid='{ssid}'" if ssid else "read -r -p 'Name of the network: ' ssid"
+    return f"{name}\nread -r -s -p 'Its key: ' psk && echo\n(umask 077 && cat > {path} <<END\n{text}\nEND\n)\nunset psk"
+
+
+def _install_profile(context: Context) -> Step:
+    directory, here = f"/mnt{PROFILES}", "/run/NetworkManager/system-connections"
+    made = f"install -d -m 700 -o root -g root {directory}\n"
+    expect = f"`stat -c '%a %U' {directory}/*` shows `600 root`."
+    if context.fact(InstallerWifi) is not None:
+        why = "The profile that this very machine is connected by goes to the target: it is known to work."
+        commands = f"{made}install -m 600 -o root -g root {here}/*.nmconnection {directory}/"
+    else:
+        why = "NetworkManager has it from the first boot on. The key is asked for; it is in no shell history."
+        commands = made + ask_for_profile(f"{directory}/wifi.nmconnection")
+    return Step(Phase.SECRETS, "The profile of the WiFi", why, commands, expect)
+
+
+def _key(network: Network) -> tuple[Value, str]:
+    """Return the file that holds a network's key, in a form that can be compared."""
+    return network.psk.at, str(network.psk.at)
+
+
+def _profile(network: Network) -> dict[str, Value]:
+    wifi: dict[str, Value] = {"mode": "infrastructure", "ssid": network.ssid}
+    if network.hidden:
+        wifi["hidden"] = True
+    return {
+        "connection": {"id": network.ssid, "type": "wifi", "autoconnect": True},
+        "wifi": wifi,
+        "wifi-security": {"key-mgmt": "wpa-psk", "psk": f"${network.name}"},
+        "ipv4": {"method": "auto"},
+        "ipv6": {"method": "auto"},
+    }

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Callable  # noqa: TC003 - records are built from their annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +51,7 @@ class Whole:
     inner: Inner | None
     inners: list[Inner | float]
     rest: Any
+    call: Callable[..., None] | None
 
 
 class Text(str):  # noqa: SLOT000 - a subclass is just what is meant
@@ -92,6 +94,7 @@ GOOD: dict[str, Any] = {
     "inner": Inner(1),
     "inners": [Inner(1), 2.0],
     "rest": object(),
+    "call": print,
 }
 
 

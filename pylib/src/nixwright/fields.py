@@ -84,9 +84,11 @@ def _test(hint: Any) -> Test:  # noqa: PLR0911 - one case a kind of type
         return lambda v: isinstance(v, str | int) and (type(v), v) in allowed
     if origin in {typing.Union, types.UnionType}:
         tests = [_test(a) for a in arguments]
-        return lambda v: any(t(v) for t in tests)
+        return _never if _never in tests else lambda v: any(t(v) for t in tests)
     if origin is typing.Annotated:
         return _bounded(*arguments)
+    if origin is Callable:
+        return callable
     if origin in {list, tuple, Sequence, dict, Mapping}:
         return _container(origin, arguments)
     return _instance(hint) if isinstance(hint, type) else _never
@@ -110,12 +112,14 @@ def _bounded(hint: Any, *bounds: Any) -> Test:
 def _container(origin: Any, arguments: tuple[Any, ...]) -> Test:
     if origin in {dict, Mapping}:
         key, inner = map(_test, arguments)
-        return lambda v: type(v) is dict and all(key(k) and inner(e) for k, e in v.items())
-    if origin is tuple and arguments[1:] != (...,):
-        return _never
+        return (
+            _never
+            if _never in (key, inner)
+            else lambda v: type(v) is dict and all(key(k) and inner(e) for k, e in v.items())
+        )
     kinds = {list, tuple} if origin is Sequence else {origin}
-    each = _test(arguments[0])
-    return lambda v: type(v) in kinds and all(map(each, v))
+    each = _test(arguments[0]) if origin is not tuple or arguments[1:] == (...,) else _never
+    return _never if each is _never else lambda v: type(v) in kinds and all(map(each, v))
 
 
 def _instance(kind: type[Any]) -> Test:

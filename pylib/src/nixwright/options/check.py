@@ -32,6 +32,7 @@ WHAT = {
     "minItems": "is empty",
 }
 Names = tuple["str | int", ...]
+_WRAPPERS = (Override, Order, If, Commented)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,13 @@ def _gone(names: Names, node: Node) -> Finding | None:
 
 def _any(nodes: list[Node], value: Any, names: Names, schema: Schema) -> list[Finding]:
     """Return what is wrong by that of the nodes with the least to say."""
-    return min((_look(node, value, names, schema) for node in nodes), key=len)
+    first, *others = nodes
+    found = _look(first, value, names, schema)
+    for node in others:
+        if not found:
+            break
+        found = min(found, _look(node, value, names, schema), key=len)
+    return found
 
 
 def _look(  # noqa: C901, PLR0911 - one case a kind of value
@@ -140,7 +147,7 @@ def _look(  # noqa: C901, PLR0911 - one case a kind of value
     if gone := _gone(names, node):
         return [gone]
     node = schema.resolve(node)
-    while isinstance(value, Override | Order | If | Commented):
+    while isinstance(value, _WRAPPERS):
         value = value.value
     if isinstance(value, Merge):
         return [finding for each in value.values for finding in _look(node, each, names, schema)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nixwright.nix.values import Commented, Expr, If, Merge, NixPath, Order, Override, Text
+from nixwright.nix.values import Commented, Expr, Merge, NixPath, Order, Override, Text
 from nixwright.options.settings import parse_path
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Path, Setting
 
 UNKNOWN = object()  # a value that only Nix knows
+_WRAPPERS = (Override, Order, Commented)
 NORMAL = 100  # the priority of a plain definition
 
 
@@ -37,8 +38,12 @@ class HostView:
         self.complete = complete
         self.definitions = [d for s in settings for d in _apart(s.path, s.value, NORMAL, s)]
         self._by_path: dict[Path, list[Definition]] = {}
+        self._below: dict[Path, dict[str, Definition]] = {}
         for definition in self.definitions:
-            self._by_path.setdefault(definition.path, []).append(definition)
+            path = definition.path
+            self._by_path.setdefault(path, []).append(definition)
+            for end in range(len(path)):
+                self._below.setdefault(path[:end], {}).setdefault(path[end], definition)
 
     def all(self, *path: str) -> list[Definition]:
         """Return the definitions of just that option which no other outranks; `path` dotted, then names as they are."""
@@ -64,16 +69,11 @@ class HostView:
 
     def below(self, path: str) -> dict[str, Definition]:
         """Return each attribute name below a path with the first definition in it."""
-        prefix = parse_path(path)
-        found: dict[str, Definition] = {}
-        for definition in self.definitions:
-            if definition.path[: len(prefix)] == prefix and len(definition.path) > len(prefix):
-                found.setdefault(definition.path[len(prefix)], definition)
-        return found
+        return self._below.get(parse_path(path), {})
 
 
 def _apart(path: Path, value: Any, priority: int, setting: Setting) -> Iterator[Definition]:
-    while isinstance(value, Override | Order | Commented):
+    while isinstance(value, _WRAPPERS):
         priority = value.priority if isinstance(value, Override) else priority
         value = value.value
     if isinstance(value, Merge):
@@ -88,12 +88,12 @@ def _apart(path: Path, value: Any, priority: int, setting: Setting) -> Iterator[
 
 def known(value: Any) -> Any:
     """Return a value without wrappers and comments, all the way down; UNKNOWN for what only Nix knows."""
-    while isinstance(value, Override | Order | Commented):
+    while isinstance(value, _WRAPPERS):
         value = value.value
+    if type(value) in {str, bool, int}:
+        return value
     if isinstance(value, Text) and all(isinstance(part, str) for part in value.parts):
         return "".join(str(part) for part in value.parts)
-    if isinstance(value, If):
-        return UNKNOWN
     if isinstance(value, Expr):
         return value if isinstance(value, NixPath) else UNKNOWN
     if isinstance(value, Mapping):

@@ -26,6 +26,8 @@ def is_integer(value: Any) -> bool:
 
 def is_list(value: Any) -> bool:
     """Tell a list of Nix."""
+    if type(value) in {list, str, dict}:
+        return type(value) is list
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
@@ -36,7 +38,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "number": lambda v: is_integer(v) or isinstance(v, float),
     "string": lambda v: isinstance(v, str),
     "array": is_list,
-    "object": lambda v: isinstance(v, Mapping),
+    "object": lambda v: type(v) is dict or isinstance(v, Mapping),
 }
 
 
@@ -48,7 +50,10 @@ def is_kind(value: Any, node: Node) -> bool:
 
 def plainly_right(value: Any, node: Node) -> bool:
     """Tell what is right at a glance; False also where one must look closer."""
-    return all(_plainly(key, node[key], value) for key in RULES if key in node)
+    for key in node.keys() & _RULES:  # noqa: SIM110 - half as long as all() of a generator, and most of a host's check
+        if not _plainly(key, node[key], value):
+            return False
+    return True
 
 
 def wrong(value: Any, node: Node) -> str:
@@ -73,12 +78,13 @@ RULES = (
     "pattern",
     "minItems",
 )
+_RULES = frozenset(RULES)
 
 
 def _plainly(key: str, rule: Any, value: Any) -> bool:  # noqa: PLR0911 - one case a keyword
     """Tell what is right at a glance; False where one must look."""
     if key == "type":
-        return any(KINDS[k](value) for k in ([rule] if isinstance(rule, str) else rule))
+        return KINDS[rule](value) if isinstance(rule, str) else any(KINDS[k](value) for k in rule)
     if key == "enum":
         return isinstance(value, str) and value in rule
     if key == "not":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nixwright.origin import Origin
@@ -30,6 +31,7 @@ class Setting:
     user: bool = False  # from the host's own `settings`: outranks the parts
 
 
+@lru_cache(maxsize=4096)
 def parse_path(text: str) -> Path:
     """Split a Nix attribute path: `services.nginx.virtualHosts."a.b".root` gives four names.
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 from nixwright.errors import MistakeError
 from nixwright.source.edit import get_value, remove_value, set_all, set_value
-from nixwright.source.values import Call, Name, Source, from_words
+from nixwright.source.values import Call, Name, Source
+from nixwright.source.words import from_words
 
 RECORDS = {
     "Host": ("name", "state_version", "disks", "parts", "users"),

@@ -103,6 +103,11 @@ def _fields(cls: type[Any]) -> Fields:
     return Fields(cls)
 
 
+def is_record(cls: type[object]) -> bool:
+    """Tell whether a class is a record, or inherits its fields from one."""
+    return getattr(cls, "__pydantic_config__", None) is _CONFIG
+
+
 def _judged(
     thing: object, args: tuple[object, ...], kwargs: dict[str, object], given: dict[str, object]
 ) -> list[Mistake] | None:

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
@@ -154,7 +155,7 @@ def _write(root: Path, todo: Sequence[Change]) -> None:
                 target = root / change.path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 ready.append((target.with_name(f"{_TEMPORARY}{target.name}"), target))
-                _put(ready[-1][0], change.new, sync=one_by_one)
+                _put(ready[-1][0], change.new, sync=one_by_one, like=target)
         if not one_by_one:
             os.sync()
         for temporary, target in ready:
@@ -170,8 +171,11 @@ def _write(root: Path, todo: Sequence[Change]) -> None:
         _settle(directory, root)
 
 
-def _put(path: Path, text: str, *, sync: bool) -> None:
+def _put(path: Path, text: str, *, sync: bool, like: Path) -> None:
+    """Write a new file, with the permissions of the one `like` which it will stand, where there is one."""
     with path.open("w", encoding="utf-8", newline="") as file:
+        with contextlib.suppress(FileNotFoundError):
+            os.fchmod(file.fileno(), stat.S_IMODE(like.stat().st_mode))
         file.write(text)
         if sync:
             file.flush()

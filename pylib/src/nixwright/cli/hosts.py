@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, one: bool = False) -> None
     """Add the arguments that name host files, or with `one` a single file, and bound them."""
     about = "host file" if one else "host files, or directories of them"
     parser.add_argument("hosts", nargs=1 if one else "+", type=Path, metavar="HOST.py", help=about)
+    add_limits(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where the project is, and bound what a host file may take."""
     parser.add_argument("--root", type=Path, help="the project's directory (default: the one that holds hosts/)")
     limits = Limits()
     parser.add_argument(
@@ -55,8 +60,8 @@ class Hosts:
 
 def load_hosts(args: argparse.Namespace, *, about: bool | Question = False) -> Hosts:
     """Load the files that the arguments name, described with `about`. Raises NixwrightError where it makes no sense."""
-    files = _files(args.hosts)
-    root = _root(args.root, files)
+    files = host_files(args.hosts)
+    root = project_root(args.root, files)
     limits = Limits(seconds=args.time_limit, memory=args.memory_limit << 20)
     loaded = load(files, root, limits, on_done=_progress(len(files)), about=about)
     for host in loaded:
@@ -82,7 +87,7 @@ def write_json(data: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
-def _files(given: Sequence[Path]) -> list[Path]:
+def host_files(given: Sequence[Path]) -> list[Path]:
     """The host files, absolute, each once, in the order given; a directory stands for the files in it."""
     found: list[Path] = []
     for path in given:
@@ -96,7 +101,8 @@ def _files(given: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(p.absolute() if ".." not in p.parts else p.resolve() for p in found))
 
 
-def _root(said: Path | None, files: Sequence[Path]) -> Path:
+def project_root(said: Path | None, files: Sequence[Path]) -> Path:
+    """Return the project's directory: the one that was said, else the one that holds hosts/, else the current one."""
     first = files[0]
     root = said.resolve() if said else first.parent.parent if first.parent.name == "hosts" else Path.cwd()
     for path in files:

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from nixwright.errors import NixwrightError
 
-COMMANDS = ("flash", "gen", "new", "runbook", "schema", "test", "verify-disk")
+COMMANDS = ("flash", "gen", "get", "new", "runbook", "schema", "set", "test", "verify-disk")
 FAILED = 2
 _INTERRUPTED = 130
 

@@ -85,7 +85,8 @@ def _title(group: Group) -> str:
     lines = f"{group.touched} line{'' if group.touched == 1 else 's'}"
     if len(group.hosts) == 1:
         return f"{group.first}  {lines}"
-    return f"{group.name}  the same {lines} in {len(group.hosts)} hosts: {_some(group.hosts)}"
+    name = f"{group.name}  " if group.name else ""  # a host file has none below its host
+    return f"{name}the same {lines} in {len(group.hosts)} hosts: {_some(group.hosts)}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -4,8 +4,9 @@ A path (`nixwright.source.field`) begins at the one `Host(...)` that the file bi
 followed through keywords and positions, lists, dicts and names that are bound once, to where the value is written
 literally. What is computed, looped, built by a helper function or bound twice is refused, with the reason and the line.
 
-Which positional argument is which field is given as a mapping of class names to field names in order; a last name with
-a star (`*partitions`) takes all positional arguments from there on.
+Which positional argument is which field is given as a mapping of class names to field names in order; a name with a
+star (`*slices`) takes all positional arguments from there on, and one with a class, too (`*partitions:Partition`),
+those of them that are such records. `nixwright.source.records` reads the mapping off the classes themselves.
 """
 
 # ruff: noqa: RET503 - refuse() never returns
@@ -42,6 +43,8 @@ class Found:
     line: int  # from 1; of the record that would hold it where nothing is written
     written: bool = True
     through: tuple[tuple[str, int], ...] = ()  # names that were followed, and the lines that use them
+    owner: tuple[str, str] = ("", "")  # the record and its field that the value belongs to
+    levels: int = 0  # how many lists and dicts deep it stands in that field
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,10 @@ def get_value(text: str, field: str, records: Records, *, file: str = "") -> Fou
     tree, target = _find(text, field, records, file)
     if target.node is None:
         holder = target.holder
-        return Found(None, "", tree.line(holder) if holder is not None else 0, written=False, through=target.through)
-    return Found(tree.value(target.node), tree.source(target.node), tree.line(target.node), through=target.through)
+        line = tree.line(holder) if holder is not None else 0
+        return Found(None, "", line, False, target.through, target.owner, target.levels)  # noqa: FBT003 - as listed
+    value, source = tree.value(target.node), tree.source(target.node)
+    return Found(value, source, tree.line(target.node), True, target.through, target.owner, target.levels)  # noqa: FBT003
 
 
 def set_value(text: str, field: str, value: object, records: Records, *, file: str = "") -> Edit:

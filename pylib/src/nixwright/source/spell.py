@@ -41,7 +41,7 @@ def is_default(thing: object, field: dataclasses.Field[object]) -> bool:
 
 
 def _call(thing: object) -> Call:
-    name, rest = type(thing).__name__, _rest(type(thing))
+    name, rest = type(thing).__name__, positional_rest(type(thing))
     if rest is not None:
         entries = next(iter(getattr(thing, f.name) for f in dataclasses.fields(thing)))  # type: ignore[arg-type]
         return Call(name, tuple(spelled(e) for e in entries))
@@ -51,7 +51,7 @@ def _call(thing: object) -> Call:
     return Call(name, tuple(args), tuple(named))
 
 
-def _rest(kind: type) -> str | None:
+def positional_rest(kind: type) -> str | None:
     """Return the name under which a class takes all its arguments by position (`GPT(*slices)`), or None."""
     if "__init__" not in vars(kind):
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,31 +218,3 @@ def _flat(value: object, style: Style) -> str:  # noqa: C901, PLR0911 - one arm 
 def _quoted(text: str, quote: str) -> str:
     plain = repr(text)
     return plain if "'" in text or '"' in text else f"{quote}{plain[1:-1]}{quote}"
-
-
-def from_words(words: Sequence[str], like: object = None) -> object:
-    """Return the value that words of a command line mean, where `like` is the value that stands there now.
-
-    A string stays one: `state_version 26.11` is no number. What is quoted as Python quotes is taken as Python. For a
-    list of strings each word is an entry, unless the one word is a list itself. Anything else is read as Python; where
-    that fails, the word is a string. `true` and `false` are taken for a bool, as Nix writes them.
-    """
-    if isinstance(like, list) and (len(words) != 1 or not _is_literal(words[0], list)):
-        entry = like[0] if like else ""
-        return [from_words([w], entry) for w in words]
-    text = " ".join(words)
-    if isinstance(like, str):
-        return read(text) if _is_literal(text, str) else text
-    if text in {"true", "false"} and (isinstance(like, bool) or like is None):
-        return text == "true"
-    try:
-        return read(text)
-    except NotLiteralError:
-        return text
-
-
-def _is_literal(text: str, kind: type) -> bool:
-    try:
-        return isinstance(read(text), kind)
-    except NotLiteralError:
-        return False

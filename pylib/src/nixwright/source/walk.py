@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 import libcst as cst
@@ -19,11 +20,20 @@ from nixwright.source.values import NotLiteralError, read
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from libcst.metadata import CodeSpan
+
     from nixwright.source.target import Item
 
 _BOM = "\ufeff"
 _HOST = "Host"
 _BY_HAND = "change the source by hand there"
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> tuple[cst.Module, Mapping[cst.CSTNode, CodeSpan]]:
+    """Parse a source, and find where its nodes stand; kept, as a value is first read and then changed."""
+    wrapper = MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True)
+    return wrapper.module, wrapper.resolve(ByteSpanPositionProvider)
 
 
 class Tree:
@@ -35,11 +45,9 @@ class Tree:
         self.data = text[len(self.bom) :].encode()
         self.records, self.file, self.field = records, file, field
         try:
-            wrapper = MetadataWrapper(cst.parse_module(self.data.decode()), unsafe_skip_copy=True)
+            self.module, self.spans = _parsed(self.data.decode())
         except cst.ParserSyntaxError as error:
             self.refuse("the file is no Python", error.raw_line)
-        self.spans = wrapper.resolve(ByteSpanPositionProvider)
-        self.module = wrapper.module
         self.names = names_of(self.module, self.line)
 
     def start(self, node: cst.CSTNode) -> int:
@@ -183,8 +191,13 @@ class Tree:
         else:
             node, rest = self.host(through), steps
             target = Target(node)
+        owner, levels = ("", ""), 0
         while rest:
             through_before = len(through)
+            if isinstance(node, cst.Call) and (name := self.class_of(node)):
+                owner, levels = (name, rest[0].text), 0
+            else:
+                levels += 1
             below, rest = self._down(node, rest, steps[: len(steps) - len(rest)], through)
             if isinstance(below, Rest):
                 node = below
@@ -197,7 +210,7 @@ class Tree:
             node = self.follow(target.node, through)
             if node is not target.node or len(through) > through_before:
                 target = Target(node)
-        return Target(target.node, target.holder, target.index, target.key, tuple(through))
+        return Target(target.node, target.holder, target.index, target.key, tuple(through), owner, levels)
 
     def _down(
         self,
@@ -227,9 +240,10 @@ class Tree:
         for index, arg in enumerate(call.args):
             if arg.keyword is not None and arg.keyword.value == step.text:
                 return Target(arg.value, call, index), rest[1:]
-        if known is not None and not any(f.lstrip("*") == step.text for f in known):
-            near = get_close_matches(step.text, [f.lstrip("*") for f in known], n=1)
-            allowed = ", ".join(f.lstrip("*") for f in known)
+        names = [_plain(f) for f in known or ()]
+        if known is not None and step.text not in names:
+            near = get_close_matches(step.text, names, n=1)
+            allowed = ", ".join(names)
             self.refuse(
                 f"{name} has no field {step.text}",
                 line,
@@ -239,9 +253,10 @@ class Tree:
         placed = [a for a in call.args if a.keyword is None and a.star != "**"]
         for at, field in enumerate(known or ()):
             if field.startswith("*"):
-                if field[1:] == step.text:
-                    return Rest(call, tuple(placed[at:])), rest[1:]
-                break
+                first = next(i for i, f in enumerate(known or ()) if f.startswith("*"))
+                if _plain(field) == step.text:
+                    return Rest(call, tuple(placed[first:]), field.partition(":")[2]), rest[1:]
+                continue
             if any(a.star for a in placed[: at + 1]):
                 self.refuse(f"the arguments of {name} are unpacked from another value", line)
             if field == step.text and at < len(placed):
@@ -311,6 +326,8 @@ class Tree:
     ) -> tuple[Target, tuple[Step, ...]]:
         line = self.line(node.call if isinstance(node, Rest) else node)
         entries = self._entries(node, through)
+        if isinstance(node, Rest) and node.kind:
+            entries = [e for e in entries if e.node is None or self._kind(e)[0] in {"", node.kind}]
         step = rest[0]
         if step.index is not None:
             if any(e.node is None for e in entries[: None if step.index < 0 else step.index + 1]):
@@ -378,7 +395,7 @@ class Tree:
             node = self.follow(entry.node, [])
             if isinstance(node, cst.Call) and (kind := self.class_of(node)):
                 fields = self.records.get(kind, ())
-                first = fields[0].lstrip("*") if fields else ""
+                first = _plain(fields[0]) if fields else ""
                 given = next((a.value for a in node.args if a.keyword is not None and a.keyword.value == first), None)
                 if given is None and node.args and node.args[0].keyword is None and not node.args[0].star:
                     given = node.args[0].value
@@ -387,6 +404,11 @@ class Tree:
         except (MistakeError, NotLiteralError):
             return (kind, "") if isinstance(entry.node, cst.Call) and (kind := self.class_of(entry.node)) else ("", "")
         return "", ""
+
+
+def _plain(field: str) -> str:
+    """Return the name of a field as records list it: `*slices` takes all arguments, `*partitions:Partition` some."""
+    return field.lstrip("*").partition(":")[0]
 
 
 def _calls(node: cst.CSTNode) -> Iterator[cst.Call]:

@@ -1,0 +1,173 @@
+"""Changing host files: what is wished is edited, loaded as if it were written already, and only then written.
+
+The text is changed by `nixwright.source.edit`; what this adds is what a host file means: the fields of the records, the
+secrets that must not stand in it, the mistakes that it would have, and the value that the host then really has.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from nixwright.errors import Mistake, MistakeError, NixwrightError
+from nixwright.report.mistakes import HIDDEN
+from nixwright.source.edit import get_value, remove_value, set_value
+from nixwright.source.records import all_fields, beside_ours, holds
+from nixwright.source.running import agrees, look
+from nixwright.source.secrets import scan
+from nixwright.source.spell import text
+from nixwright.source.target import Line
+from nixwright.source.values import Call, Name
+from nixwright.source.words import from_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+    from nixwright.source.edit import Edit, Records
+    from nixwright.source.secrets import Finding
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wish:
+    """One change: the words of the new value as a person wrote them, None to take the value away."""
+
+    field: str
+    words: tuple[str, ...] | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Edited:
+    """A file as it would be, with each of the edits that made it and the values that it must then have."""
+
+    before: str
+    after: str
+    edits: tuple[tuple[Wish, Edit], ...]
+    values: tuple[tuple[str, object], ...]
+
+
+def read_host(path: Path) -> str:
+    """Return a host file's text, every byte of it. Raises NixwrightError where it cannot be read."""
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise NixwrightError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise NixwrightError(f"{path} is not UTF-8, and stays as it is") from error
+
+
+def records_with(own: Mapping[str, Sequence[str]]) -> Records:
+    """Return the fields of nixwright's records and of the user's own (`Known.records`)."""
+    return {**own, **all_fields()}
+
+
+def edited(before: str, wishes: Sequence[Wish], records: Records, file: str) -> Edited:
+    """Return a host file with all wishes done, one after the other. Raises MistakeError with all that cannot be."""
+    after = before
+    edits: list[tuple[Wish, Edit]] = []
+    values: list[tuple[str, object]] = []
+    mistakes: list[Mistake] = []
+    for wish in wishes:
+        try:
+            edit, value = _one(after, wish, records, file)
+        except MistakeError as error:
+            mistakes += error.mistakes
+        else:
+            after = edit.after
+            edits.append((wish, edit))
+            if wish.words is not None:
+                values.append((wish.field, value))
+    if mistakes:
+        raise MistakeError(*mistakes)
+    return Edited(before, after, tuple(edits), tuple(values))
+
+
+def _one(before: str, wish: Wish, records: Records, file: str) -> tuple[Edit, object]:
+    if wish.words is None:
+        return remove_value(before, wish.field, records, file=file), None
+    found = get_value(before, wish.field, records, file=file)
+    value = from_words(wish.words, found.value, holds(found.owner, found.levels), _bound(before))
+    secrets = secrets_in(wish.field, value)
+    if secrets:
+        what = f"looks like {secrets[0].looks_like}: a host file is no place for a secret"
+        allowed = "a reference: a path on the target, an environment file, a systemd credential"
+        fix = 'write the secret there, and its place here, as in SecretFile("/persist/passwords/ivan")'
+        raise MistakeError(Mistake(wish.field, what, HIDDEN, allowed, fix, Line(file, found.line)))
+    return set_value(before, wish.field, value, records, file=file), value
+
+
+def secrets_in(field: str, value: object) -> list[Finding]:
+    """Return what looks like a secret in a value (`nixwright.source.values`)."""
+    return scan(_strings(field, value))
+
+
+def _strings(path: str, value: object) -> list[tuple[str, object]]:
+    """Return what is plain in a value, by path: a call's arguments are looked at, too."""
+    match value:
+        case Call(args=args, keywords=keywords):
+            found = [pair for a in args for pair in _strings(path, a)]
+            return found + [pair for k, v in keywords for pair in _strings(f"{path}.{k}", v)]
+        case Name():
+            return []
+        case list() | tuple():
+            return [pair for i, v in enumerate(value) for pair in _strings(f"{path}[{i}]", v)]
+        case dict():
+            return [(path, [k for k in value if isinstance(k, str)])] + [
+                pair for k, v in value.items() for pair in _strings(f"{path}.{k}", v)
+            ]
+    return [(path, value)]
+
+
+def _bound(source: str) -> set[str]:
+    """Return the names that a file binds anywhere."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return set()
+    names = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return names | {(n.asname or n.name).partition(".")[0] for n in nodes if isinstance(n, ast.alias)}
+
+
+# In the child
+
+
+def own_records(_host: object, _module: ModuleType) -> dict[str, Any]:
+    """Answer with the fields of the user's own records; a question for `nixwright.load.load`."""
+    return {"records": {k: list(v) for k, v in beside_ours().items()}}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Missed:
+    """A question: which of the values that edits wrote does the host not have? By the file's name."""
+
+    wanted: Mapping[str, Sequence[tuple[str, object]]]
+
+    def __call__(self, host: object, module: ModuleType) -> dict[str, Any]:
+        """Answer with the fields that hold something else, each with what it holds."""
+        found = {}
+        for field, value in self.wanted[str(module.__file__)]:
+            try:
+                actual = look(host, module, field)
+            except MistakeError:
+                continue  # the path goes through what only the source has
+            if not agrees(value, actual):
+                found[field] = text(actual)
+        return {"missed": found}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Value:
+    """A question: what is the value of a field, and is it the default of its record?"""
+
+    field: str
+
+    def __call__(self, host: object, module: ModuleType) -> dict[str, Any]:
+        """Answer with the value as source, and the name of the record whose default it is."""
+        answer = own_records(host, module)
+        try:
+            value = look(host, module, self.field)
+        except MistakeError:
+            return answer
+        return answer | {"value": text(value, width=80)}

@@ -152,10 +152,10 @@ def test_two_hosts_of_one_name(project: Project, message: SnapshotAssertion) -> 
 
 def test_a_mistake_in_a_helper_is_told_once_for_all_its_hosts(project: Project, message: SnapshotAssertion) -> None:  # noqa: F811
     project.host(
-        "from nixwright.parts.fan import PwmFan\n\n\ndef fan():\n    return PwmFan(curve={55: 30, 45: 60})\n", "_common"
+        'from nixwright.parts.ethernet import Ethernet\n\n\ndef wired():\n    return Ethernet("eth0")\n', "_common"
     )
-    text = SMALLEST.replace("host = ", "from _common import fan\n\nhost = ").replace(
-        "users=", "parts=[fan()],\n    users="
+    text = SMALLEST.replace("host = ", "from _common import wired\n\nhost = ").replace(
+        "users=", "parts=[wired()],\n    users="
     )
     for n in range(5):
         project.host(text.replace('"vm"', f'"vm{n}"'), f"vm{n}")

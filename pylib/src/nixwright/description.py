@@ -9,7 +9,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
-from nixwright.generation import install_steps, said_by
+from nixwright.generation import install_steps
 from nixwright.layout import description as storage
 from nixwright.layout import picture
 from nixwright.layout.paths import is_below
@@ -20,6 +20,7 @@ from nixwright.options.schema import Schema
 from nixwright.record import is_broken, origin_of
 from nixwright.settlement import leaves, settle
 from nixwright.source.spell import is_default, text
+from nixwright.survey import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -72,3 +72,13 @@ def nobody_defines(group: str, paths: Collection[tuple[str, ...]]) -> bool:
         return False
     maker = tuple(MADE_BY[group].split(".")) if group in MADE_BY else ("users", "groups", group)
     return not any(p[:3] == ("users", "groups", group) or p[: len(maker)] == maker for p in paths)
+
+
+def about_group(group: str) -> str:
+    """Return what a user does about a group that nothing defines: in words for the `fix` of a message."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    if MADE_BY.get(group, "").endswith(".enable"):
+        return f'settings={{"{MADE_BY[group]}": True}} makes it; or leave it out'
+    near = get_close_matches(group, sorted(ALWAYS | MADE_BY.keys()), n=1, cutoff=0.8)
+    return f"did you mean {near[0]}?" if near else f'settings={{"users.groups.{group}": {{}}}}, or leave it out'

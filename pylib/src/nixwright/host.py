@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nixwright.checks.model import Check  # noqa: TC001 - records are built from their annotations
 from nixwright.errors import Mistake
-from nixwright.groups import nobody_defines
+from nixwright.groups import about_group, nobody_defines
 from nixwright.installers.base import Installer  # noqa: TC001 - as above
 from nixwright.layout.disk import Disk  # noqa: TC001 - as above
 from nixwright.layout.model import Layout
 from nixwright.options.settings import Setting
-from nixwright.parts.base import Context, Part, UserView
+from nixwright.parts.base import Context, Fact, Part, UserView
 from nixwright.record import field_origin, is_broken, origin_of, record
 from nixwright.reference import Reference, Secret, Use
 from nixwright.report.mistakes import HIDDEN
 from nixwright.runbook import Phase, Step
 from nixwright.ssh_key import wrong_with
+from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen
 
 if TYPE_CHECKING:
     from nixwright.nix.values import Value
@@ -111,6 +112,8 @@ class Host:
             yield Mistake("state_version", "is no NixOS release", repr(self.state_version), 'as in "26.05"', fix)
         names: dict[str, int] = {}
         for index, user in enumerate(self.users):
+            if is_unseen(user) or is_unseen(user.name):
+                continue
             if names.setdefault(str(user.name), index) != index:
                 fix = "make one of the two"
                 yield Mistake(f"users[{index}].name", "two users of one name", repr(user.name), "", fix)
@@ -121,24 +124,40 @@ class Host:
 
     @property
     def members(self) -> list[Part]:
-        """The board, the parts and the installer, less what is broken."""
-        return [p for p in (self.board, *self.parts, self.installer) if p is not None and not is_broken(p)]
+        """The board, the parts and the installer, as far as they are known."""
+        parts = () if is_unseen(self.parts) else self.parts
+        return [p for p in (self.board, *parts, self.installer) if p is not None and not is_unseen(p)]
 
     def secret_uses(self) -> Iterator[tuple[Reference, Use]]:
         """Every reference to a secret with what it is for: the users' passwords, what parts need, `secrets`."""
-        for user in self.users:
-            if not is_broken(user) and user.password is not None and not is_broken(user.password):
+        for user in self.known_users():
+            if user.password is not None and not is_broken(user.password):
                 yield user.password, Use(f"the password of `{user.name}`", "User.password", hashed=True)
-        for part in self.members:
-            yield from part.secrets()
-        yield from ((s, Use("a secret", "Host.secrets")) for s in self.secrets if not is_broken(s))
+        yield from independent(*(part.secrets() for part in self.members))
+        own = () if is_unseen(self.secrets) else self.secrets
+        yield from ((s, Use("a secret", "Host.secrets")) for s in own if not is_broken(s))
+
+    def known_users(self) -> list[User]:
+        """Return the users that are known by name."""
+        users = () if is_unseen(self.users) else self.users
+        return [u for u in users if not is_unseen(u) and not is_unseen(u.name)]
 
     def context(self, layout: Layout) -> Context:
         """Return what parts see of this host."""
-        facts = [f for p in self.members for f in p.provides(layout)]
-        users = [UserView(u.name, tuple(u.groups), tuple(u.ssh_keys)) for u in self.users if not is_broken(u)]
-        system = str(getattr(self.board, "system", "aarch64-linux"))
-        return Context(self.name, self.host_id, self.state_version, system, layout, users, facts)
+        seen = UNSEEN if layout.open else layout
+        facts: list[Fact] = []
+        unsure: list[type[Fact]] = (
+            [Fact] if is_unseen(self.parts) or is_unseen(self.board, *self.parts, self.installer) else []
+        )
+        for part in self.members:
+            try:
+                facts += part.provides(seen)
+            except UnseenError:
+                # what kinds of facts it provides does not hang on the layout, where it is itself whole
+                unsure += [Fact] if is_open(part) else [type(f) for f in part.provides(layout)]
+        users = UNSEEN if is_unseen(self.users) else [_view(u) for u in self.users]
+        system = getattr(self.board, "system", "aarch64-linux") if not is_unseen(self.board) else UNSEEN
+        return Context(self.name, self.host_id, self.state_version, system, seen, users, facts, tuple(unsure))
 
     def own_settings(self) -> Iterator[Setting]:
         """What the host itself says, and its users."""
@@ -150,7 +169,7 @@ class Host:
         yield Setting(
             ("system", "stateVersion"), self.state_version, origin, "Host.state_version", _STATE_VERSION, "default"
         )
-        users = [u for u in self.users if not is_broken(u)]
+        users = self.known_users()
         if users:
             # a password file counts only for a user's first day otherwise (nixos/modules/config/users-groups.nix)
             yield Setting(("users", "mutableUsers"), False, field_origin(self, "users"), "Host.users", "", "users")  # noqa: FBT003
@@ -175,16 +194,19 @@ class Host:
             allowed = "8 hexadecimal digits: ZFS knows by it whose a pool is"
             yield Mistake("Host.host_id", "is missing, and ZFS needs one", "", allowed, NEW_ID, origin_of(self))
         paths = {s.path for s in settings if s.value is not False}
-        for user in self.users:
-            if not is_broken(user):
-                yield from _user_rules(user, paths, open_world=bool(self.imports))
-        for reference, use in self.secret_uses():
-            yield from reference.rules(layout, use)
-        whole = [u for u in self.users if not is_broken(u)]
-        if whole == list(self.users) and whole and not any(u.can_become_root and u.can_log_in for u in whole):
-            given = ", ".join(f"{u.name}: groups {list(u.groups)}" for u in whole)
+        open_world = is_unseen(self.imports, self.parts, self.settings) or bool(self.imports) or is_open(self.parts)
+        for user in self.known_users():
+            yield from independent(() if open_world else _groups(user, paths))
+        seen = UNSEEN if layout.open else layout
+        yield from independent(*(reference.rules(seen, use) for reference, use in self.secret_uses()))
+        yield from independent(self._administered())
+
+    def _administered(self) -> Iterator[Mistake]:
+        """Somebody can log in and become root."""
+        if self.users and not any(u.can_become_root and u.can_log_in for u in self.users):
+            given = ", ".join(f"{u.name}: groups {list(u.groups)}" for u in self.users)
             allowed = "root, or a user in wheel, with a password or an ssh key"
-            fix = f'User({whole[0].name!r}, groups=["wheel"], ssh_keys=[...])'
+            fix = f'User({self.users[0].name!r}, groups=["wheel"], ssh_keys=[...])'
             yield Mistake(
                 "Host.users", "nobody could administer the host", given, allowed, fix, field_origin(self, "users")
             )
@@ -194,6 +216,15 @@ NEW_ID = "head -c 4 /dev/urandom | od -A n -t x4"
 _STATE_VERSION = "The release of the first installation: it stays when NixOS is upgraded."
 
 
+def _view(user: User) -> UserView:
+    """Return a user as parts see it; one that is not known cannot be looked at."""
+    return UserView(*[UNSEEN] * 3) if is_unseen(user) else UserView(user.name, _all(user.groups), _all(user.ssh_keys))
+
+
+def _all(words: Sequence[str]) -> tuple[str, ...]:
+    return UNSEEN if is_unseen(words) else tuple(words)
+
+
 def _user_settings(user: User) -> Iterator[Setting]:
     def said(name: str, value: Value, field: str) -> Setting:
         names = ("users", "users", user.name, *name.split("."))
@@ -201,19 +232,19 @@ def _user_settings(user: User) -> Iterator[Setting]:
 
     if user.name != "root":
         yield said("isNormalUser", True, "name")  # noqa: FBT003
-    if user.groups:
+    if not is_unseen(user.groups) and user.groups:
         yield said("extraGroups", list(user.groups), "groups")
-    if user.ssh_keys:
+    if not is_unseen(user.ssh_keys) and user.ssh_keys:
         yield said("openssh.authorizedKeys.keys", list(user.ssh_keys), "ssh_keys")
     if user.password is not None and not is_broken(user.password):
         yield said("hashedPasswordFile", user.password.at, "password")
 
 
-def _user_rules(user: User, paths: set[tuple[str, ...]], *, open_world: bool) -> Iterator[Mistake]:
-    """Groups that nothing defines (a module of the user's own may: `open_world`)."""
+def _groups(user: User, paths: set[tuple[str, ...]]) -> Iterator[Mistake]:
+    """Groups that nothing defines."""
     for index, group in enumerate(user.groups):
-        if not open_world and nobody_defines(group, paths):
+        if not is_unseen(group) and nobody_defines(group, paths):
             origin = field_origin(user, f"groups[{index}]")
-            fix = f'settings={{"users.groups.{group}": {{}}}}, or leave it out'
             allowed = "a group of NixOS, or of something that this host turns on"
+            fix = about_group(group)
             yield Mistake(f"User.groups[{index}]", "nothing defines this group", repr(group), allowed, fix, origin)

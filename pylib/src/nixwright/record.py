@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
 from nixwright.errors import Mistake, report
 from nixwright.fields import RECORD, Fields
@@ -19,7 +19,7 @@ from nixwright.origin import Origin, here
 from nixwright.unseen import UNSEEN, independent, is_broken
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from pydantic import ConfigDict, GetCoreSchemaHandler
     from pydantic_core import CoreSchema
@@ -55,7 +55,7 @@ class _Methods:
             object.__setattr__(self, "_origin", origin)  # pydantic has put a new __dict__ in place
             if found is not None:
                 found = [_placed(m, self) for m in found]
-                _break(self, given, {_head(m) for m in found})
+                _break(self, given, found)
                 report(*found)
                 return
         wrong = [_placed(m, self) for m in independent(getattr(self, "wrong", tuple)())]
@@ -142,24 +142,36 @@ def _given(thing: object, args: tuple[object, ...], kwargs: dict[str, object]) -
     return dict(zip((f.name for f in dataclasses.fields(thing) if not f.kw_only), args, strict=False)) | kwargs  # type: ignore[arg-type]
 
 
-def _break(self: object, given: dict[str, object], wrong: set[str]) -> None:
+def _break(self: object, given: dict[str, object], found: list[Mistake]) -> None:
     """Fill a record that is wrong by its types with what is right of it, so that the user's file can go on.
 
     In place of what is wrong or missing comes the default where that is a quantity or a word; one that says "nothing"
-    would have rules tell that something is missing, so that field, like one without a default, is unseen.
+    would have rules tell that something is missing, so that field, like one without a default, is unseen. Of a list
+    with wrong elements only these are.
     """
+    wrong = {_head(m) for m in found}
     object.__setattr__(self, "_wrong", frozenset(wrong))
     names = {f.name for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-    misspelt = {near for name in given.keys() - names if (near := nearest(name, names - given.keys()))}
+    doubtful = wrong | {nearest(name, names - given.keys()) for name in given.keys() - names}
     for field in dataclasses.fields(self):  # type: ignore[arg-type]
-        factory: Any = field.default_factory
+        name, factory = field.name, cast("Any", field.default_factory)
         default = field.default if factory is dataclasses.MISSING else factory()
         value = UNSEEN if default is dataclasses.MISSING else default
-        if field.name in given and field.name not in wrong:
-            value = given[field.name]
-        elif field.name in wrong | misspelt and not (isinstance(default, int | float | str) and default != ""):
+        if name in given and name not in wrong:
+            value = given[name]
+        elif isinstance(whole := given.get(name), list | tuple):
+            value = _known(whole, [m.field for m in found if _head(m) == name])
+        elif name in doubtful and not (isinstance(default, int | float | str) and default != ""):
             value = UNSEEN
-        object.__setattr__(self, field.name, value)
+        object.__setattr__(self, name, value)
+
+
+def _known(values: Sequence[object], wrong: list[str]) -> Any:
+    """Return a list with `UNSEEN` for each element that a mistake is about; that alone where one is of the whole."""
+    ways = [field.partition("[")[2].partition("]")[0] for field in wrong]
+    if not all(way.isdigit() for way in ways):
+        return UNSEEN
+    return [UNSEEN if str(index) in ways else value for index, value in enumerate(values)]
 
 
 def nearest(name: str, names: Collection[str]) -> str:

@@ -54,20 +54,20 @@ for _name in (
 UNSEEN: Any = _Unseen()
 
 
-def is_unseen(thing: object) -> bool:
-    """Tell it by identity: to compare it would be to look."""
-    return thing is UNSEEN
+def is_unseen(*things: object) -> bool:
+    """Tell whether one of several is `UNSEEN`; by identity: to compare would be to look."""
+    return any(t is UNSEEN for t in things)
 
 
 def is_broken(thing: object) -> bool:
     """Tell whether a record was made with mistakes."""
-    return thing is UNSEEN or bool(getattr(thing, "_wrong", ()))
+    return thing is UNSEEN or bool(wrong_fields(thing))
 
 
 def wrong_fields(thing: object) -> frozenset[str]:
     """Return the fields of a record that mistakes were told of; with "" where they are of the whole."""
-    found: object = frozenset() if thing is UNSEEN else getattr(thing, "_wrong", frozenset())
-    return found if isinstance(found, frozenset) else frozenset()
+    found = None if thing is UNSEEN else getattr(thing, "_wrong", None)
+    return found if isinstance(found, frozenset) else frozenset()  # `pkgs` has every attribute
 
 
 def is_open(thing: object) -> bool:
@@ -76,11 +76,14 @@ def is_open(thing: object) -> bool:
 
 
 def inside(thing: object) -> Iterator[Any]:
-    """Every record in a record, a list or a tuple, itself too, and every `UNSEEN`, each as often as it is met."""
+    """Every record in a record, a list, a tuple or a dict, itself too, and every `UNSEEN`, as often as it is met."""
     if thing is UNSEEN:
         yield thing
     elif isinstance(thing, list | tuple):
         for each in thing:
+            yield from inside(each)
+    elif isinstance(thing, dict):
+        for each in thing.values():
             yield from inside(each)
     elif dataclasses.is_dataclass(thing):
         yield thing

@@ -9,7 +9,7 @@ from nixwright.layout.pool import Dataset
 from nixwright.nix.values import Text, config
 from nixwright.options.settings import Setting
 from nixwright.origin import Origin
-from nixwright.record import is_broken, origin_of
+from nixwright.record import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,7 @@ def _holds(layout: Layout, container: Container, pool: Zpool) -> bool:
 def _rollback(layout: Layout) -> Iterator[Setting]:
     """One unit for each pool with wiped datasets. Where it fails, the root is not mounted, or everybody is told."""
     for pool in layout.root_pools:
-        wiped = [d for d in pool.datasets if not is_broken(d) and d.wiped]
+        wiped = [d for d in pool.datasets if d.wiped]
         if not wiped:
             continue
         closed = pool.if_rollback_fails == "stop"

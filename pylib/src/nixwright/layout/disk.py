@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from nixwright.errors import Mistake
 from nixwright.layout.content import ESP, Content, Ext4, F2fs, Luks, Squashfs, Swap, Vfat  # noqa: F401 - Content is them
 from nixwright.layout.pool import Member
-from nixwright.layout.sizes import REST, GiB, KiB, MiB, Rest, Sectors, told
+from nixwright.layout.sizes import GiB, KiB, MiB, Rest, Sectors, told
 from nixwright.layout.table import ALIGNMENT, MIN_DISK, Table
-from nixwright.record import is_broken, record
+from nixwright.record import record
+from nixwright.unseen import is_broken, is_open, is_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,13 +88,13 @@ class _Slices:
         """Doubled labels, REST anywhere but at the end, overlaps."""
         labels: set[str] = set()
         for index, part in enumerate(self.slices):
-            if not isinstance(part, Partition) or is_broken(part):
+            if not isinstance(part, Partition) or is_unseen(part.label):
                 continue
             if part.name in labels:
                 yield Mistake(f"slices[{index}]", "two partitions of one label", repr(part.label), "", "rename one")
             labels.add(part.name)
-        sizes = [s.size for s in self.slices if isinstance(s, Partition) and not is_broken(s)]
-        if REST in sizes[:-1]:
+        sizes = [s.size for s in self.slices if isinstance(s, Partition)]
+        if any(isinstance(s, Rest) for s in sizes[:-1]):
             yield Mistake("", "only the last partition can take the rest", "REST before the end", "", "move it last")
             return
         yield from overlaps(self.slices)
@@ -156,7 +157,8 @@ class Disk:
             )
         if self.name is not None and not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
             yield Mistake("name", "is no name", repr(self.name), "lower-case letters, digits, - and _", '"main"')
-        if self.size is not None and not is_broken(self.table) and not is_broken(self.size):
+        known = not is_open((self.table, self.size)) and not is_broken(self.table) and not is_broken(self.size)
+        if self.size is not None and known:
             yield from _fits(self.table, self.size.bytes)
 
     @property
@@ -212,7 +214,7 @@ def starts(slices: tuple[Partition | Raw, ...]) -> list[tuple[Partition, Length 
 
 def overlaps(slices: tuple[Partition | Raw, ...]) -> Iterator[Mistake]:
     """Yield a mistake for each pair of slices that share sectors, and for what would lie on the table itself."""
-    if any(is_broken(s) for s in slices):
+    if is_open(slices) or any(is_broken(size) for s in slices for size in (s.size, s.start)):
         return
     try:
         found = places(slices)

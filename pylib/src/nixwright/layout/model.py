@@ -10,7 +10,8 @@ from nixwright.layout.content import ESP, Content, Ext4, FileSystem, KeyFile, Lu
 from nixwright.layout.paths import is_below
 from nixwright.layout.pool import Dataset, Member, Zpool
 from nixwright.origin import Origin
-from nixwright.record import is_broken, origin_of
+from nixwright.record import origin_of
+from nixwright.unseen import inside, is_open, is_unseen, wrong_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,27 +64,34 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Disks, and what follows from them. `names` are disko's names of the disks, in their order."""
+    """Disks, and what follows from them. `names` are disko's names of the disks, in their order.
+
+    An `open` layout has mistakes that leave something of it unknown: what is there is sure, what is missing is not.
+    """
 
     disks: tuple[Disk, ...]
     names: tuple[str, ...]
     places: tuple[Place, ...]
     pools: tuple[Zpool, ...]
     mounts: tuple[Mount, ...]
+    open: bool = False
 
     @classmethod
     def of(cls, disks: Sequence[Disk]) -> Layout:
         """Put a layout together, and report what is wrong with the whole of it (see `nixwright.layout.rules`)."""
         from nixwright.layout.rules import wrong  # noqa: PLC0415 - the rules look at a layout
 
-        whole = tuple(d for d in disks if not is_broken(d) and not is_broken(d.table))
+        whole = () if is_unseen(disks) else tuple(d for d in disks if not is_unseen(d) and _is_known(d))
         places = tuple(place for disk in whole for place in _places(disk))
         pools: dict[int, Zpool] = {}
         for place in places:
-            if isinstance(place.content, Member):
+            if isinstance(place.content, Member) and _is_pool(place.content.pool):
                 pools.setdefault(id(place.content.pool), place.content.pool)
         names = tuple(d.name or ("main" if len(whole) == 1 else f"disk{i}") for i, d in enumerate(whole, 1))
-        layout = cls(whole, names, places, tuple(pools.values()), tuple(_mounts(places, tuple(pools.values()))))
+        mounts = tuple(_mounts(places, tuple(pools.values())))
+        # where something is mounted at no path, what is kept there is not known
+        unsure = is_open(disks) or any("at" in wrong_fields(t) for t in inside(disks))
+        layout = cls(whole, names, places, tuple(pools.values()), mounts, unsure)
         mistakes = list(wrong(layout))
         if mistakes:
             report(*mistakes)
@@ -157,11 +165,20 @@ class Layout:
         return next((p for p in self.places if any(key is k for k in getattr(p.content, "files", ()))), None)
 
 
+def _is_known(disk: Disk) -> bool:
+    """Tell whether a disk's mistakes leave enough of it to look at."""
+    return not is_unseen(disk.device, disk.name, disk.table) and not is_unseen(disk.table.slices)
+
+
+def _is_pool(pool: Zpool) -> bool:
+    return not is_unseen(pool) and not is_unseen(pool.name, pool.datasets)
+
+
 def _places(disk: Disk) -> Iterator[Place]:
     for number, partition in enumerate(disk.table.partitions, 1):
         content, device = partition.content, disk.partition_path(number)
         inside: tuple[Luks, ...] = ()
-        while content is not None and not is_broken(content) and not is_broken(partition):
+        while content is not None and not is_unseen(content, getattr(content, "name", "")):
             yield Place(content, disk, partition, inside, device)
             if not isinstance(content, Luks):
                 break
@@ -170,9 +187,11 @@ def _places(disk: Disk) -> Iterator[Place]:
 
 def _mounts(places: tuple[Place, ...], pools: tuple[Zpool, ...]) -> Iterator[Mount]:
     systems = [(p.content.at, p.device, p.content.kind, p.content) for p in places if isinstance(p.content, FileSystem)]
-    sets = [(d.at, f"{pool.name}/{d.name}", "zfs", d) for pool in pools if not is_broken(pool) for d in pool.datasets]
+    sets = [(d.at, f"{pool.name}/{d.name}", "zfs", d) for pool in pools for d in known_datasets(pool)]
     found = [
-        (at, device, kind, source) for at, device, kind, source in [*systems, *sets] if at and not is_broken(source)
+        (at, device, kind, source)
+        for at, device, kind, source in [*systems, *sets]
+        if not is_unseen(at) and at and "at" not in wrong_fields(source)
     ]
     root_wiped = any(at == "/" and getattr(source, "wiped", False) for at, _, _, source in found)
     for at, device, kind, source in found:
@@ -180,6 +199,11 @@ def _mounts(places: tuple[Place, ...], pools: tuple[Zpool, ...]) -> Iterator[Mou
         wiped = isinstance(source, Dataset) and source.wiped
         say = needed and at not in _BOOT_PATHS
         yield Mount(at, device, kind, wiped, needed, say, source, origin_of(source))
+
+
+def known_datasets(pool: Zpool) -> list[Dataset]:
+    """Return the datasets whose names and mount points are known."""
+    return [d for d in pool.datasets if not is_unseen(d) and not is_unseen(d.name, d.at, d.wiped)]
 
 
 def _needed(source: Dataset | FileSystem, at: str, *, root_wiped: bool) -> bool:

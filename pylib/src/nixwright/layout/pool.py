@@ -11,7 +11,8 @@ from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.layout.sizes import GiB, KiB, MiB, Sectors  # noqa: TC001 - as above
-from nixwright.record import is_broken, record
+from nixwright.record import record
+from nixwright.unseen import is_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +110,7 @@ class Zpool:
         With `encryption="luks2"` that is a LUKS container with the member in it; each has a name of its own, `crypt`
         and the pool's where nothing else is said.
         """
-        if self.encryption != "luks2":
+        if is_unseen(self.name, self.encryption) or self.encryption != "luks2":
             return Member(self)
         from nixwright.layout.content import Luks, Passphrase  # noqa: PLC0415 - a container may hold a member
 
@@ -137,7 +138,7 @@ class Zpool:
         """What each dataset may not be in this pool."""
         seen: set[str] = set()
         for index, dataset in enumerate(self.datasets):
-            if is_broken(dataset):
+            if is_unseen(dataset) or is_unseen(dataset.name, dataset.options):
                 continue
             where = f"datasets[{index}]"
             if dataset.name in seen:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from nixwright.errors import Mistake
 from nixwright.layout.content import Luks
+from nixwright.layout.model import known_datasets
 from nixwright.layout.pool import Dataset, Member, Zpool
 from nixwright.layout.sizes import Rest, told
-from nixwright.record import is_broken, origin_of
+from nixwright.record import origin_of
+from nixwright.unseen import independent, is_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +30,7 @@ def wrong(layout: Layout) -> Iterator[Mistake]:
         _wiped,
         _file_names,
     )
-    for rule in rules:
-        yield from rule(layout)
+    yield from independent(*(rule(layout) for rule in rules))
 
 
 def _names(layout: Layout) -> Iterator[Mistake]:
@@ -38,7 +39,7 @@ def _names(layout: Layout) -> Iterator[Mistake]:
         ("Disk.device", [(d.path, d) for d in layout.disks]),
         ("Disk.name", list(zip(layout.names, layout.disks, strict=True))),
         ("Luks.name", [(c.name, c) for c in layout.luks]),
-        ("Zpool.name", [(p.name, p) for p in layout.pools if not is_broken(p)]),
+        ("Zpool.name", [(p.name, p) for p in layout.pools]),
     ]
     for field, things in kinds:
         first: dict[str, object] = {}
@@ -52,33 +53,38 @@ def _names(layout: Layout) -> Iterator[Mistake]:
 def _keys(layout: Layout) -> Iterator[Mistake]:
     """A key is there before what it opens, in a container that a passphrase opens at the end of the chain."""
     told_circles: set[str] = set()
+    return independent(*(_key(layout, place, told_circles) for place in layout.places))
+
+
+def _key(layout: Layout, place: Place, told_circles: set[str]) -> Iterator[Mistake]:
+    if not isinstance(place.content, Luks) or place.content.key is None:
+        return
+    luks, key = place.content, place.content.key
+    where = origin_of(luks).at("opens_with")
     order = {id(p.content): i for i, p in enumerate(layout.places)}
-    for place in layout.places:
-        if not isinstance(place.content, Luks) or place.content.key is None:
-            continue
-        luks, key = place.content, place.content.key
-        where = origin_of(luks).at("opens_with")
-        home = layout.key_home(key)
-        if home is None:
-            what = f"nothing keeps the key file {key.path}"
-            fix = "name the same KeyFile in files= of an Ext4 inside a container that a passphrase opens"
-            yield Mistake("Luks.opens_with", what, luks.name, "", fix, where, origin_of(key))
-        elif not home.inside:
-            what = f"the key file {key.path} would lie on the disk in clear"
-            fix = "put the Ext4 that keeps it into a Luks(..., opens_with=[Passphrase()])"
-            yield Mistake("Luks.opens_with", what, home.partition.label, "", fix, where, origin_of(key))
-        elif circle := _circle(layout, luks):
-            if told_circles & set(circle):
-                continue
-            told_circles.update(circle)
-            given = " needs ".join(circle)
-            fix = f"open one of them by a passphrase alone, as in Luks({circle[0]!r}, opens_with=[Passphrase()])"
-            yield Mistake("Luks.opens_with", "the keys go in a circle", given, "", fix, where)
-        elif order[id(home.content)] > order[id(luks)]:
-            what = f"the key file {key.path} is made only after this container, which it opens"
-            given = f"{luks.name} on {place.partition.label!r}, the key on {home.partition.label!r}"
-            fix = f"put the partition {home.partition.label!r} before {place.partition.label!r}"
-            yield Mistake("Luks.opens_with", what, given, "", fix, where, origin_of(key))
+    home = layout.key_home(key)
+    if home is None:
+        if layout.open:  # it may be in what is not known
+            return
+        what = f"nothing keeps the key file {key.path}"
+        fix = "name the same KeyFile in files= of an Ext4 inside a container that a passphrase opens"
+        yield Mistake("Luks.opens_with", what, luks.name, "", fix, where, origin_of(key))
+    elif not home.inside:
+        what = f"the key file {key.path} would lie on the disk in clear"
+        fix = "put the Ext4 that keeps it into a Luks(..., opens_with=[Passphrase()])"
+        yield Mistake("Luks.opens_with", what, home.partition.label, "", fix, where, origin_of(key))
+    elif circle := _circle(layout, luks):
+        if told_circles & set(circle):
+            return
+        told_circles.update(circle)
+        given = " needs ".join(circle)
+        fix = f"open one of them by a passphrase alone, as in Luks({circle[0]!r}, opens_with=[Passphrase()])"
+        yield Mistake("Luks.opens_with", "the keys go in a circle", given, "", fix, where)
+    elif order[id(home.content)] > order[id(luks)]:
+        what = f"the key file {key.path} is made only after this container, which it opens"
+        given = f"{luks.name} on {place.partition.label!r}, the key on {home.partition.label!r}"
+        fix = f"put the partition {home.partition.label!r} before {place.partition.label!r}"
+        yield Mistake("Luks.opens_with", what, given, "", fix, where, origin_of(key))
 
 
 def _homes(layout: Layout) -> Iterator[Mistake]:
@@ -114,7 +120,7 @@ def _circle(layout: Layout, luks: Luks) -> list[str]:
 
 def _mounts(layout: Layout) -> Iterator[Mistake]:
     """One file system a path, and one at the root."""
-    if layout.disks and not any(m.path == "/" for m in layout.mounts) and not _broken_inside(layout):
+    if layout.disks and not any(m.path == "/" for m in layout.mounts) and not layout.open:
         fix = 'say at="/" of one; the datasets of a pool count when a partition holds pool.member()'
         given = ", ".join(m.path for m in layout.mounts) or "no mounts at all"
         yield Mistake("Disk", "nothing is mounted at /", given, "", fix, origin_of(layout.disks[0]))
@@ -128,22 +134,13 @@ def _mounts(layout: Layout) -> Iterator[Mistake]:
         first.setdefault(mount.path, mount.source)
 
 
-def _broken_inside(layout: Layout) -> bool:
-    """Tell whether a mistake told before hides a part of the layout."""
-    partitions = [p for d in layout.disks for p in d.table.partitions]
-    contents = [p.content for p in layout.places]
-    inner = [c.content for c in contents if isinstance(c, Luks)] + [c.pool for c in contents if isinstance(c, Member)]
-    sets = [d for pool in layout.pools if not is_broken(pool) for d in pool.datasets]
-    return any(is_broken(x) for x in [*partitions, *(p.content for p in partitions), *inner, *sets])
-
-
 def _pools(layout: Layout) -> Iterator[Mistake]:
     """A pool's members fit its mode, and its reserved space fits what is known of its size."""
+    if layout.open:  # the members that are missing may be in what is not known
+        return
     least = {"": 1, "mirror": 2, "raidz": 2, "raidz2": 3, "raidz3": 4}
     count = Counter(id(p.content.pool) for p in layout.places if isinstance(p.content, Member))
     for pool in layout.pools:
-        if is_broken(pool):
-            continue
         if count[id(pool)] < least[pool.mode]:
             given = f"{count[id(pool)]} of at least {least[pool.mode]}"
             fix = f"put {pool.name}.member() on another disk, or leave mode= out"
@@ -163,7 +160,7 @@ def _size_of(layout: Layout, pool: Zpool) -> int | None:
         if isinstance(place.content, Member) and place.content.pool is pool:
             if not isinstance(place.partition.size, Rest):
                 total += place.partition.size.bytes
-            elif place.disk.size is not None:
+            elif place.disk.size is not None and not is_broken(place.disk):
                 others = sum(p.size.bytes for p in place.disk.table.partitions if not isinstance(p.size, Rest))
                 total += place.disk.size.bytes - others
             else:
@@ -174,16 +171,16 @@ def _size_of(layout: Layout, pool: Zpool) -> int | None:
 def _wiped(layout: Layout) -> Iterator[Mistake]:
     """Only what stage 1 imports can be rolled back before it is mounted, and nothing kept may hang on it."""
     roots = layout.root_pools
-    for pool in (p for p in layout.pools if not is_broken(p)):
-        wiped = [d for d in pool.datasets if not is_broken(d) and d.wiped]
+    for pool in layout.pools:
+        wiped = [d for d in known_datasets(pool) if d.wiped]
         for dataset in wiped:
             where = origin_of(dataset)
-            if not any(pool is p for p in roots):
+            if not any(pool is p for p in roots) and not layout.open:
                 fix = "say needed_for_boot=True of one of its datasets"
                 what = "the pool is imported too late for a roll-back"
                 yield Mistake("Dataset.wiped", what, f"{pool.name}/{dataset.name}", "", fix, where.at("wiped"))
-        for dataset in pool.datasets:
-            above = next((w for w in wiped if not is_broken(dataset) and dataset.name.startswith(f"{w.name}/")), None)
+        for dataset in known_datasets(pool):
+            above = next((w for w in wiped if dataset.name.startswith(f"{w.name}/")), None)
             if above is not None:
                 what = f"stands below {above.name}, which is wiped"
                 fix = "name it elsewhere, as in persist/..."
@@ -196,9 +193,9 @@ def _file_names(layout: Layout) -> Iterator[Mistake]:
     A normalization turns utf8only on, and what is no UTF-8 can then not be stored; a builder or a package that has such
     a name fails. Folding case makes one file of two.
     """
-    for pool in (p for p in layout.pools if not is_broken(p)):
-        for dataset in pool.datasets:
-            if is_broken(dataset) or dataset.at not in {"/", "/nix", "/nix/store", "/tmp", "/var"}:  # noqa: S108
+    for pool in layout.pools:
+        for dataset in known_datasets(pool):
+            if dataset.at not in {"/", "/nix", "/nix/store", "/tmp", "/var"}:  # noqa: S108 - as a mount point
                 continue
             for name, harmless in _PLAIN_NAMES.items():
                 value, thing = _inherited(pool, dataset, name)
@@ -215,7 +212,7 @@ _PLAIN_NAMES = {"normalization": "none", "utf8only": "off", "casesensitivity": "
 
 def _inherited(pool: Zpool, dataset: Dataset, name: str) -> tuple[str | None, Zpool | Dataset]:
     """Return a property as a dataset has it, and the record that says it: itself, one above it, or the pool."""
-    above = [d for d in pool.datasets if not is_broken(d) and dataset.name.startswith(f"{d.name}/")]
+    above = [d for d in known_datasets(pool) if dataset.name.startswith(f"{d.name}/")]
     nearest: list[Zpool | Dataset] = [dataset, *sorted(above, key=lambda d: -len(d.name)), pool]
     for one in nearest:
         if name in one.properties:

@@ -92,7 +92,7 @@ def initrd_ssh(view: HostView) -> Iterator[Mistake]:
             yield wrong(
                 keys, what, given=str(getattr(key, "text", key)), allowed="a path outside of the store", fix=fix
             )
-    if not (enable and enable.value is True):
+    if not (enable and enable.value is True and view.complete):
         return
     option = "boot.initrd.network.ssh"
     if not view.elements(f"{option}.hostKeys") and not view.value(f"{option}.ignoreEmptyHostKeys"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from nixwright.options.settings import Setting, parse_path
 from nixwright.record import field_origin
+from nixwright.unseen import UnseenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +41,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a part sees of its host."""
+    """What a part sees of its host.
+
+    Where the host has mistakes, some of it may be unknown: a part that looks there is stopped (`nixwright.unseen`), and
+    what it said before stands. Rules that have nothing to do with each other go through `independent`.
+    """
 
     name: str
     host_id: str | None
@@ -49,13 +54,17 @@ class Context:
     layout: Layout
     users: Sequence[UserView]
     facts: Sequence[Fact]
+    unsure: tuple[type[Fact], ...] = ()  # kinds of facts that something broken may provide, too
 
     def fact(self, kind: type[F]) -> F | None:
         """Return the first fact of that kind that a part of this host provides, or None."""
-        return next(iter(self.all(kind)), None)
+        found = [f for f in self.facts if isinstance(f, kind)]
+        return found[0] if found else next(iter(self.all(kind)), None)
 
     def all(self, kind: type[F]) -> list[F]:
         """Return every fact of that kind, in the order of the host's parts."""
+        if any(issubclass(kind, unsure) for unsure in self.unsure):
+            raise UnseenError
         return [f for f in self.facts if isinstance(f, kind)]
 
 

@@ -17,6 +17,7 @@ from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import DeviceTree, FanControl
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
+from nixwright.unseen import independent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,8 +91,7 @@ class PwmFan(Part):
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """The board is a BCM2711's, and nobody else drives the fan."""
-        yield from _same_soc(self, context)
-        yield from _one_driver(self, context)
+        return independent(_same_soc(self, context), _one_driver(self, context))
 
     def steps(self, context: Context) -> Iterator[Step]:
         """Look at the fan."""
@@ -127,7 +127,7 @@ class VendorFan(Part):
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """Nobody else drives the fan."""
-        yield from _one_driver(self, context)
+        return _one_driver(self, context)
 
     def steps(self, context: Context) -> Iterator[Step]:
         """Look at the fan."""

@@ -16,6 +16,7 @@ from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import EthernetHardware, SshServer, WiredNetwork
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
+from nixwright.unseen import independent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,33 +72,32 @@ class RemoteUnlock(Part):
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """There is something to unlock, someone to do it, and a key that survives and is nobody else's."""
-        server = context.fact(SshServer)
-        where = field_origin(self, "host_key")
+        rules = (self._something_to_unlock, self._somebody_unlocks, self._key_survives, self._key_is_its_own)
+        return independent(*(rule(context) for rule in rules))
+
+    def _something_to_unlock(self, context: Context) -> Iterator[Mistake]:
         if not context.layout.encrypted:
             what = "the root file system is not encrypted: there is nothing to unlock"
             yield Mistake("RemoteUnlock", what, "", "", "remove it", field_origin(self, ""))
+
+    def _somebody_unlocks(self, context: Context) -> Iterator[Mistake]:
         if not _keys(context):
             what = "nobody could unlock: no user in wheel has an SSH key"
             fix = 'User(..., groups=["wheel"], ssh_keys=["ssh-ed25519 ..."])'
             yield Mistake("RemoteUnlock", what, "", "", fix, field_origin(self, ""))
+
+    def _key_survives(self, context: Context) -> Iterator[Mistake]:
         if not context.layout.survives(self.host_key):
-            yield Mistake(
-                "RemoteUnlock.host_key",
-                "does not survive a boot: the next install of a boot loader would find no key",
-                self.host_key,
-                "a path on a file system that is not wiped",
-                f'host_key="{_KEY}"',
-                where,
-            )
+            what = "does not survive a boot: the next install of a boot loader would find no key"
+            allowed, where = "a path on a file system that is not wiped", field_origin(self, "host_key")
+            yield Mistake("RemoteUnlock.host_key", what, self.host_key, allowed, f'host_key="{_KEY}"', where)
+
+    def _key_is_its_own(self, context: Context) -> Iterator[Mistake]:
+        server = context.fact(SshServer)
         if server is not None and server.host_key == self.host_key:
-            yield Mistake(
-                "RemoteUnlock.host_key",
-                "is the running system's own: it would lie on the unencrypted boot partition",
-                self.host_key,
-                "a key of its own",
-                f'host_key="{_KEY}"',
-                where,
-            )
+            what = "is the running system's own: it would lie on the unencrypted boot partition"
+            allowed, where = "a key of its own", field_origin(self, "host_key")
+            yield Mistake("RemoteUnlock.host_key", what, self.host_key, allowed, f'host_key="{_KEY}"', where)
 
     def steps(self, context: Context) -> Iterator[Step]:
         """Make the key, tell one's own machine of it, use it."""

@@ -10,6 +10,7 @@ from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import SshServer
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
+from nixwright.unseen import independent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,6 +65,9 @@ class Ssh(Part):
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """The host key survives a boot, and somebody can log in."""
+        return independent(self._key_survives(context), self._somebody_logs_in(context))
+
+    def _key_survives(self, context: Context) -> Iterator[Mistake]:
         key = self._host_key(context.layout)
         if context.layout.mounts and not context.layout.survives(key):
             yield Mistake(
@@ -74,6 +78,8 @@ class Ssh(Part):
                 f'Ssh(host_key="/persist{_KEY}")',
                 field_origin(self, "host_key"),
             )
+
+    def _somebody_logs_in(self, context: Context) -> Iterator[Mistake]:
         if not any(user.ssh_keys for user in context.users):
             yield Mistake(
                 "Ssh",

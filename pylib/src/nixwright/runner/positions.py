@@ -56,7 +56,7 @@ class Said:
 
 def question(host: Host, _module: ModuleType) -> dict[str, Any]:
     """Answer, in the process that loaded a host, where each of its settings comes from."""
-    from nixwright.generation import said_by  # noqa: PLC0415 - asked in the child alone
+    from nixwright.survey import said_by  # noqa: PLC0415 - asked in the child alone
 
     context = host.context(host.layout())
     return {"settings": [[s.path, s.field, s.module, *s.origin.place()] for s in said_by(host, context)]}

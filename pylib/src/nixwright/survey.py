@@ -1,0 +1,245 @@
+"""A host as a whole: all that it says, and all that is wrong with that, in one go.
+
+A mistake hides nothing that does not hang on it, and is told once: what only follows from it is not told, too. That is
+so because what is not known cannot be looked at (`nixwright.unseen`), and because nothing is said of a field that a
+mistake was told of before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nixwright import proofs, tree
+from nixwright.errors import Mistake, collecting, report
+from nixwright.layout import lower
+from nixwright.options.check import check
+from nixwright.options.rules import rules
+from nixwright.options.schema import Schema
+from nixwright.options.settings import Setting, parse_path
+from nixwright.origin import Origin
+from nixwright.record import field_origin, is_broken, origin_of, shown
+from nixwright.reference import MODULE as SECRETS
+from nixwright.secret import secrets
+from nixwright.settlement import settle
+from nixwright.unseen import UNSEEN, UnseenError, independent, inside, is_open, is_unseen, wrong_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from nixwright.checks.render import Test
+    from nixwright.host import Host
+    from nixwright.layout.model import Layout
+    from nixwright.parts.base import Context, Fact, File, Part
+    from nixwright.settlement import Settlement
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Rules of NixOS over settings that say the same as a rule of ours, by the field that ours names.
+_SAME = {
+    "networking.hostId": "Host.host_id",
+    "system.stateVersion": "Host.state_version",
+    'fileSystems."/"': "Disk",
+    "boot.initrd.network.ssh.authorizedKeys": "Host.users",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Survey:
+    """A host without mistakes: its context, its settings as they are printed, the files beside them, its checks."""
+
+    context: Context
+    settled: Settlement
+    files: tuple[File, ...]
+    tests: tuple[Test, ...]
+
+
+def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Survey | None:
+    """Look at the whole host; report what is wrong, and then return None.
+
+    `source` is the host file, from `root`. Without `checked` the host is none that one checks, and has no tests.
+    """
+    look = _Look(host)
+    with collecting() as of_layout:
+        layout = host.layout()
+    look.tell(of_layout)
+    # where nothing is the root, what survives in it is no question
+    context = host.context(dataclasses.replace(layout, open=True) if _rootless(layout) else layout)
+    said = look.said(context, layout)
+    look.tell(host.rules(layout, said))
+    if "Host.users" in look.fields:
+        context = dataclasses.replace(context, users=UNSEEN)
+    settled = settle(said, Schema.shipped())
+    look.tell(settled.mistakes)
+    look.tell(secrets(said))
+    look.tell(_imports(host, root / source))
+    broken_disks = bool(of_layout) or any(is_broken(t) for t in inside(host.disks))
+    brought = {o for reference, _ in host.secret_uses() for o in reference.options}  # by inputs of the user's own
+    apart = {"disko", "storage"} if broken_disks else set()
+    judged = [s for s in said if s.module not in apart and s.path[0] not in brought]
+    look.tell(check(judged, Schema.shipped()), again=False)
+    closed = not look.open and not host.imports and not any(p.nixpkgs_modules for p in host.members)
+    look.tell(rules(settled.settings, complete=closed), again=False)
+    files: list[tuple[Part, File]] = []
+    for part in host.members:
+        look.tell(independent(*(_missing(part, kind, context) for kind in part.requires)))
+        look.tell(look.attempt(part, part.host_rules, context))
+        files += [(part, f) for f in look.attempt(part, part.files, context)]
+    look.tell(_files(files))
+    tests = look.attempt(host.checks, lambda c: proofs.gather(host, host.members, c), context) if checked else []
+    look.tell(proofs.mistakes(tests))
+    look.end()
+    return None if look.told or look.broken else Survey(context, settled, tuple(f for _, f in files), tuple(tests))
+
+
+def said_by(host: Host, context: Context) -> list[Setting]:
+    """Return all that a host without mistakes says: itself, its board, its parts, its disks, its own `settings`."""
+    return _Look(host).said(context, context.layout)
+
+
+class _Look:
+    """One look at a host: what was told, and what stays unknown."""
+
+    def __init__(self, host: Host) -> None:
+        """Take the records of the host that have mistakes, told when they were made."""
+        self.host = host
+        self.broken = {
+            id(origin_of(t).calls): wrong_fields(t) for t in inside(host) if is_broken(t) and t is not UNSEEN
+        }
+        self.open = is_open(host)
+        self.told: list[Mistake] = []
+        self.places: set[object] = set()
+        self.error: Exception | None = None
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields that mistakes were told of in this look."""
+        return {m.field for m in self.told}
+
+    def tell(self, mistakes: Iterable[Mistake], *, again: bool = True) -> None:
+        """Take mistakes, but for those of a field that is told to be wrong already.
+
+        Without `again` the same goes for what this look has told: the rules of NixOS know less of a host than ours.
+        """
+        for mistake in mistakes:
+            twin = _SAME.get(mistake.field)
+            known = {*self.fields, *(f"Host.{f}" for f in wrong_fields(self.host))}
+            shadow = any(self._is_wrong(o) for o in (mistake.origin, mistake.other) if isinstance(o, Origin))
+            if shadow or (not again and (twin in known or _place(mistake) in self.places)):
+                continue
+            self.told.append(mistake)
+            if _place(mistake):
+                self.places.add(_place(mistake))
+
+    def _is_wrong(self, origin: Origin) -> bool:
+        wrong = self.broken.get(id(origin.calls), frozenset())
+        return "" in wrong or re.split(r"[.\[]", origin.field)[0] in wrong
+
+    def said(self, context: Context, layout: Layout) -> list[Setting]:
+        """Return all that the host says, as far as it can be known; a key that is no attribute path is told."""
+        host = self.host
+        found = [*host.own_settings()]
+        for part in host.members:
+            settings = self.attempt(part, part.settings, context)
+            found += (s if s.module else dataclasses.replace(s, module=part.module) for s in settings)
+        if not layout.open:
+            found += self.attempt(host.disks, lower.settings, layout)
+        found += self.attempt(host, _secrets, host)
+        found += self._users_own()
+        return [s for s in found if not (self.open and is_open(s.value))]
+
+    def attempt(self, thing: object, ask: Callable[[Any], Iterable[T]], of: object) -> list[T]:
+        """Return what comes of asking, up to what is unknown. What raises tells of a bug, but in what is broken."""
+        found: list[T] = []
+        try:
+            for each in ask(of):
+                found.append(each)  # noqa: PERF402 - what comes before an exception counts
+        except UnseenError:
+            self.open = True
+        except Exception as error:  # noqa: BLE001 - a part may be the user's own
+            self.open = True
+            if not any(is_broken(t) for t in inside([thing, self.host.disks])):
+                self.error = self.error or error
+        return found
+
+    def _users_own(self) -> Iterator[Setting]:
+        host = self.host
+        if is_unseen(host.settings):
+            return
+        for text, value in host.settings.items():
+            origin = field_origin(host, f"settings.{text}")
+            try:
+                yield Setting(parse_path(text), value, origin, f"Host.settings.{text}", "", "settings", user=True)
+            except ValueError as error:
+                allowed = 'a Nix attribute path, as in services.nginx.virtualHosts."a.b".root'
+                what = f"is no attribute path: {error}"
+                self.tell([Mistake("Host.settings", what, shown(text), allowed, "", origin)])
+
+    def end(self) -> None:
+        """Report what was told, and raise what a whole part raised."""
+        if self.told:
+            report(*self.told)
+        if self.error is not None:
+            raise self.error
+
+
+def _secrets(host: Host) -> Iterator[Setting]:
+    """What the references to secrets need of NixOS."""
+    for reference, use in host.secret_uses():
+        for text, value, comment in reference.settings(use):
+            yield Setting(parse_path(text), value, origin_of(reference), use.field, comment, SECRETS)
+
+
+def _rootless(layout: Layout) -> bool:
+    return bool(layout.disks) and layout.mount_of("/") is None
+
+
+def _place(mistake: Mistake) -> object:
+    """Return what tells one field of one record from all others; None for a mistake without an origin."""
+    origin = mistake.origin
+    if not isinstance(origin, Origin):
+        return None
+    whole = origin.field.startswith("settings.")
+    return id(origin.calls), origin.field if whole else re.split(r"[.\[]", origin.field)[0]
+
+
+def _imports(host: Host, file: Path) -> Iterator[Mistake]:
+    for index, text in enumerate(() if is_unseen(host.imports) else host.imports):
+        if is_unseen(text):
+            continue
+        origin = field_origin(host, f"imports[{index}]")
+        field = f"Host.imports[{index}]"
+        if PurePosixPath(text).is_absolute():
+            yield Mistake(field, "is no path from the host file", repr(text), "./NAME.nix or ../NAME.nix", "", origin)
+        elif not (file.parent / text).exists():
+            allowed = f"a module that is there, from {file.parent.name}/"
+            yield Mistake(field, "there is no such file", repr(text), allowed, "", origin)
+
+
+def _missing(part: Part, kind: type[Fact], context: Context) -> Iterator[Mistake]:
+    """What a part needs and nobody provides."""
+    if context.fact(kind) is None:
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+        about = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
+        what, fix = f"needs what nobody on this host provides: {words}", "add a part or choose a board that provides it"
+        yield Mistake(type(part).__name__, what, "", about, fix, origin_of(part))
+
+
+def _files(files: Iterable[tuple[Part, File]]) -> Iterator[Mistake]:
+    """Names that cannot be, or that two parts give to different texts."""
+    taken: dict[str, tuple[Part, str]] = {}
+    for part, file in files:
+        name, origin = f"{type(part).__name__}", origin_of(part)
+        if not _NAME.fullmatch(file.name) or tree.comment_style(file.name) is None:
+            allowed = f"a plain name that ends in one of {' '.join(tree.comment_suffixes())}"
+            yield Mistake(
+                name, "brings a file that cannot say where it comes from", repr(file.name), allowed, "", origin
+            )
+        other, text = taken.setdefault(file.name, (part, file.text))
+        if text != file.text:
+            what = f"two parts bring a file {file.name}, of different texts"
+            yield Mistake(name, what, "", "one text", "rename one", origin, origin_of(other))

@@ -25,6 +25,7 @@ class Program:
 
 
 PROGRAMS = (
+    Program("nix", "nix-bin", "checks that are run, told apart and interrupted, with plain derivations in place of VMs"),
     Program("nix-instantiate", "nix-bin", "generated modules against real Nix; the functions for other flakes"),
     Program("sgdisk", "gdisk", "partition tables against real sgdisk"),
     Program("cryptsetup", "cryptsetup-bin", "LUKS headers and key files against real cryptsetup"),

@@ -9,7 +9,19 @@ from importlib import import_module
 
 from nixwright.errors import NixwrightError
 
-COMMANDS = ("flash", "gen", "get", "new", "runbook", "schema", "set", "test", "verify-disk")
+COMMANDS = (
+    "ci-matrix",
+    "flash",
+    "gen",
+    "get",
+    "new",
+    "runbook",
+    "schema",
+    "set",
+    "test",
+    "verification",
+    "verify-disk",
+)
 FAILED = 2
 _INTERRUPTED = 130
 

@@ -193,7 +193,16 @@ def _with_problems(done: Run, stale: Sequence[str], args: argparse.Namespace) ->
             *problems,
             f"{count} not what gen writes ({stale[0]}, ...): this proves another description; run gen",
         )
-    return dataclasses.replace(done, problems=problems, versions=(*done.versions, ("system", args.system)))
+    return dataclasses.replace(done, problems=problems, versions=(*done.versions, *_versions(args)))
+
+
+def _versions(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Return with what the checks ran, beside Nix: the system, whether it has KVM, and nixpkgs as the flake pins it."""
+    from nixwright.tools.flake_lock import locked  # noqa: PLC0415
+
+    pinned = dict(args.override_input).get("nixpkgs") or locked(args.root / "flake.lock", "nixpkgs")
+    kvm = "with KVM" if os.access("/dev/kvm", os.W_OK) else "without KVM"
+    return [("system", f"{args.system} {kvm}"), *([("nixpkgs", pinned)] if pinned else [])]
 
 
 def _list(wanted: Sequence[Wanted], state: Path) -> None:

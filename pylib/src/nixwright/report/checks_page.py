@@ -1,4 +1,4 @@
-"""The results of a run as one page: a matrix of part and check for each host, then each check with its times and pictures.
+"""The results of a run as one page: a matrix of part and check for each host, then each check, its times, its pictures.
 
 The page is one file that needs nothing else: no script, no font, no picture from elsewhere.
 """

@@ -54,7 +54,7 @@ in
   features = check.requiredSystemFeatures or [ ];%(driver)s
 }"""
 _APPLY_DRIVER = """
-  driver = if check ? driver then { inherit (check.driver) drvPath outPath; } else null;"""
+  driver = if check ? driver then { derivation = check.driver.drvPath; path = check.driver.outPath; } else null;"""
 _OF_ONE = {Kind.ATTRIBUTE, Kind.MISSING, Kind.NAME_LOST, Kind.ALL_ALIKE}  # problems that stand beside their checks
 
 
@@ -195,11 +195,13 @@ class _Running:
                 self.problems.append(f"{problem.kind}: {problem.what}{words}{places}")
 
     def _fault(self, summary: EvalSummary) -> str:
-        found = [p for p in summary.problems if p.kind not in _OF_ONE]
+        found = [p for p in summary.problems if p.kind not in {*_OF_ONE, Kind.NOTHING}]
         return found[0].what if found else ""
 
     def _already_built(self) -> None:
         """What is built has passed, or it would not be there."""
+        if self.request.keep:  # there is something to be kept of a run alone
+            return
         paths = {path: title for title, job in self.jobs.items() for path in job.outputs.values() if path}
         gone = {paths[path] for path in not_built(list(paths)) if path in paths}
         gone |= {title for title, job in self.jobs.items() if not all(job.outputs.values())}
@@ -266,10 +268,10 @@ class _Running:
         driver = _driver(job) if self.request.keep else None
         outputs = [path for path in job.outputs.values() if path]
         with logs.whole_file(log) as file:
-            end = await self._built(one, driver["drvPath"] if driver else job.drv_path, progress, file)
+            end = await self._built(one, driver["derivation"] if driver else job.drv_path, progress, file)
             if driver and end.outcome is Outcome.PASSED:
                 outputs = [str(keep.directory_of(one, self.request.state) / keep.OUTPUT)]
-                end = await self._driven(one, driver["outPath"], progress, file)
+                end = await self._driven(one, driver["path"], progress, file)
         progress.phase = Phase.DONE
         pictures = logs.pictures(outputs)
         if end.outcome is not Outcome.PASSED and not driver:

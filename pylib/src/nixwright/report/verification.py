@@ -1,0 +1,118 @@
+"""docs/verification.md: every check, what it proves, its sabotages, and when, where and with what it ran, if at all."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from nixwright.report.checks import clock
+from nixwright.runner.results import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nixwright.runner.results import CheckResult, Run
+    from nixwright.runner.selection import Wanted
+
+_HEAD = """\
+# What was proved
+
+Written by `nixwright verification`, from the results of `nixwright test --json`. A check that did not run says so.
+Under each of its sabotages a check must fail: *seen* means that it did.
+"""
+
+
+def page(checks: Sequence[Wanted], sabotages: Sequence[Wanted], runs: Sequence[Run]) -> str:
+    """Return the page. `checks` and `sabotages` are all there are; of two results of one the later counts."""
+    ran = _latest(runs)
+    ran_with = {c.title: dict(run.versions) for run in _in_order(runs) for c in run.checks}
+    lines = [_HEAD, _sum(checks, sabotages, ran), "", *_machines(ran_with, ran)]
+    for host, of_host in groupby(checks, key=lambda w: w.host):
+        lines += ["", f"## {host}", ""]
+        for one in of_host:
+            mine = [s for s in sabotages if s.check == one.check]
+            lines += _check(one, mine, ran)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _in_order(runs: Sequence[Run]) -> list[Run]:
+    return sorted(runs, key=lambda r: r.started)
+
+
+def _latest(runs: Sequence[Run]) -> dict[str, CheckResult]:
+    """Return the last result of each; one that was built before does not hide when it really ran."""
+    found: dict[str, CheckResult] = {}
+    for run in _in_order(runs):
+        for check in run.checks:
+            earlier = found.get(check.title)
+            if check.built_before and earlier and earlier.derivation == check.derivation:
+                continue
+            found[check.title] = check
+    return found
+
+
+def _sum(checks: Sequence[Wanted], sabotages: Sequence[Wanted], ran: Mapping[str, CheckResult]) -> str:
+    passed = sum(w.title in ran and ran[w.title].outcome is Outcome.PASSED for w in checks)
+    seen = sum(w.title in ran and ran[w.title].outcome is Outcome.PASSED for w in sabotages)
+    return f"{passed} of {len(checks)} checks passed; {seen} of {len(sabotages)} sabotages were seen."
+
+
+def _machines(ran_with: Mapping[str, Mapping[str, str]], ran: Mapping[str, CheckResult]) -> list[str]:
+    """Return what the results came from: each set of versions once, with how many results."""
+    counted: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for title in ran:
+        counted.setdefault(tuple(ran_with[title].items()), []).append(ran[title].when[:10])
+    lines = []
+    for versions, days in counted.items():
+        when = sorted({d for d in days if d})
+        span = f", {when[0]}" + (f" to {when[-1]}" if when[-1] != when[0] else "") if when else ""
+        told = ", ".join(f"{name} {value}" for name, value in versions)
+        lines.append(f"- {len(days)} result{'' if len(days) == 1 else 's'} with {told}{span}")
+    return lines
+
+
+def _check(one: Wanted, sabotages: Sequence[Wanted], ran: Mapping[str, CheckResult]) -> list[str]:
+    lines = [f"### {one.check}", ""]
+    lines += [f"- {sentence} ({part})" for part, sentence in one.proves]
+    if one.instead:
+        lines.append(f"- the same for {', '.join(one.instead)}")
+    lines += ["", _told(one, ran.get(one.title))]
+    if sabotages:
+        lines += ["", "| sabotage | the check | time |", "| --- | --- | --- |"]
+        for sabotage in sabotages:
+            result = ran.get(sabotage.title)
+            lines.append(f"| {sabotage.sabotage}: {_cell(sabotage.why)} | {_seen(result)} | {_time(result)} |")
+    return [*lines, ""]
+
+
+def _told(one: Wanted, result: CheckResult | None) -> str:
+    """Return one sentence on how a check came out."""
+    if result is None:
+        return "**Not run.**"
+    where = f" on {result.builder}" if result.builder else ""
+    kind = "container" if one.container else "VM" if one.machines else "evaluation"
+    if result.outcome is Outcome.PASSED:
+        steps = f", {len(result.subtests)} steps" if result.subtests else ""
+        took = f" in {_time(result)}" if result.seconds is not None else ""
+        when = f", {result.when[:10]}" if result.when else ""
+        return f"**Passed**{took}{steps} ({kind}, {result.system}{where}{when})."
+    reason = result.excerpt.message or result.words.partition("\n")[0]
+    return f"**{str(result.outcome).capitalize()}**: {result.why}{f' ({_cell(reason)})' if reason else ''}."
+
+
+def _seen(result: CheckResult | None) -> str:
+    if result is None:
+        return "not run"
+    if result.outcome is Outcome.PASSED:
+        what = result.excerpt.subtest or result.excerpt.message.partition("\n")[0]
+        return f"seen{f': {_cell(what)}' if what else ''}"
+    return f"**{'not seen' if result.outcome is Outcome.FAILED else f'{result.outcome}: {result.why}'}**"
+
+
+def _time(result: CheckResult | None) -> str:
+    return "" if result is None or result.seconds is None else clock(result.seconds)
+
+
+def _cell(text: str) -> str:
+    """Return a text that breaks no table."""
+    return text.replace("\n", " ").replace("|", "\\|")

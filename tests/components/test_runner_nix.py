@@ -1,0 +1,255 @@
+"""`nixwright test` against real Nix: what passes, what fails, what cannot be built, and what never comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from eval_programs import link
+from nix_checks import FAILS, PASSES, derivation, environment, nixwright, project, run_tests, write_flake
+from nixwright.tools.nix_build import INSTALL
+from programs import need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVALUATES = derivation("host-hello", "echo > $out")
+GREEN = {"hello-boots": derivation("vm-test-run-boots", PASSES), "host-hello": EVALUATES}
+
+
+@pytest.fixture(autouse=True)
+def _nix() -> None:
+    need("nix")
+
+
+def results(root: Path) -> dict[str, dict[str, Any]]:
+    return {c["check"]: c for c in json.loads((root / "run.json").read_text())["checks"]}
+
+
+def test_all_passes_and_is_not_built_twice(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN)
+    first = run_tests(root, "--json", "run.json", "--junit", "run.xml", "--html", "run.html")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "hello-boots: subtest: it is up" in first.stdout
+    assert "2 passed, in " in first.stdout
+    assert json.loads((root / "run.json").read_text())["ok"] is True
+    assert results(root)["hello-boots"]["subtests"] == [{"name": "it is up", "seconds": 0.01, "ok": True}]
+    assert ET.parse(root / "run.xml").getroot().get("tests") == "2"  # noqa: S314 - our own
+    assert "2 passed" in (root / "run.html").read_text()
+    again = run_tests(root)
+    assert again.returncode == 0
+    assert again.stdout.count("built before") == 2
+
+
+def test_what_fails_is_told_with_its_reason_and_how_to_run_it_again(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN | {"hello-boots": derivation("vm-test-run-boots", FAILS)})
+    done = run_tests(root, "--json", "run.json")
+    assert done.returncode == 1
+    for words in ("✗ hello-boots  failed: the test failed", "subtest   it is up", "message   no lamp"):
+        assert words in done.stdout
+    assert "again     nixwright test hello -k hello-boots" in done.stdout
+    assert "1 passed, 1 failed" in done.stdout
+    assert "no lamp" in Path(results(root)["hello-boots"]["log"]).read_text()
+
+
+def test_what_a_check_needs_fails(tmp_path: Path) -> None:
+    oil = derivation("lamp-oil", "echo there is none; exit 3")
+    root = project(tmp_path / "p", GREEN | {"hello-boots": derivation("vm-test-run-boots", PASSES, f"oil = {oil};")})
+    done = run_tests(root)
+    assert done.returncode == 1
+    assert "! hello-boots  error: something that it needs does not build" in done.stdout
+    assert "there is none" in done.stdout
+
+
+def test_a_builder_that_is_not_there_is_said_before_anything_is_built(tmp_path: Path) -> None:
+    other = derivation("vm-test-run-boots", PASSES, 'requiredSystemFeatures = [ "apple-virt" ];')
+    root = project(tmp_path / "p", GREEN | {"hello-boots": other})
+    done = run_tests(root)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    said = next(n for n, line in enumerate(lines) if "no builder can run it" in line)
+    assert said < next(n for n, line in enumerate(lines) if "host-hello: booting" in line)
+    assert "this machine lacks apple-virt" in done.stdout
+    allowed = run_tests(root, "--allow-skip", "hello-boots")
+    assert (allowed.returncode, "1 passed, 1 skipped" in allowed.stdout) == (0, True)
+    only = run_tests(root, "-k", "boots", "--allow-skip", "hello-boots")
+    assert only.returncode == 1, "only skips are no success"
+
+
+def test_another_system(tmp_path: Path) -> None:
+    wrong = GREEN["hello-boots"].replace('system = "', 'system = "riscv64-linux"; was = "')
+    root = project(tmp_path / "p", GREEN | {"hello-boots": wrong})
+    done = run_tests(root)
+    assert done.returncode == 1
+    assert "it needs riscv64-linux" in done.stdout
+
+
+@pytest.mark.parametrize("checks", [{}, {"host-hello": EVALUATES}], ids=["none", "one"])
+def test_a_check_that_the_flake_lacks_is_no_green(checks: dict[str, str], tmp_path: Path) -> None:
+    root = project(tmp_path / "p", checks)
+    done = run_tests(root)
+    assert done.returncode == 1
+    assert "! hello-boots  error: the flake has no such check" in done.stdout
+    assert "git add" in done.stdout
+
+
+def test_an_evaluation_that_fails_leads_to_the_line(tmp_path: Path) -> None:
+    words = "A definition for option `services.openssh.settings.PermitRootLogin' is not of type `lamp'."
+    root = project(tmp_path / "p", GREEN | {"hello-boots": f'throw "{words}"'})
+    done = run_tests(root)
+    assert done.returncode == 1
+    assert "! hello-boots  error: it does not evaluate" in done.stdout
+    assert "at        hosts/hello.py:15  Ssh.root" in done.stdout
+    assert words in done.stdout
+
+
+def test_a_flake_that_cannot_be_read(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN)
+    root.joinpath("flake.nix").write_text("{ outputs = _: {")
+    done = run_tests(root)
+    assert done.returncode == 1
+    assert "syntax error" in done.stdout
+    assert "0 passed" not in done.stdout
+
+
+def test_what_else_the_flake_has_is_named(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN | {"drift": EVALUATES})
+    assert "left to nix flake check: drift" in run_tests(root).stdout
+    assert "drift" not in run_tests(root, "-k", "boots").stdout
+
+
+def test_stale_files_are_no_green(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN)
+    (root / "modules/hello/ssh.nix").unlink()
+    done = run_tests(root)
+    assert done.returncode == 1
+    assert "1 generated file not what gen writes" in done.stdout
+
+
+def test_sabotages_must_be_seen(tmp_path: Path) -> None:
+    under = {
+        "hello-boots-failed-unit": derivation("a", FAILS),
+        "hello-boots-ordering-cycle": derivation("b", PASSES),
+        "hello-boots-next-fails": 'throw "Failed assertions: - not this"',
+    }
+    root = project(tmp_path / "p", GREEN, under)
+    done = run_tests(root, "--sabotage", "-k", "boots", "--json", "run.json")
+    assert done.returncode == 1
+    found = {c["sabotage"]: (c["outcome"], c["why"]) for c in json.loads((root / "run.json").read_text())["checks"]}
+    assert found["failed-unit"] == ("passed", "")
+    assert found["ordering-cycle"] == ("failed", "the sabotage was not seen")
+    assert found["next-fails"] == ("passed", "")
+    assert "does not prove what it says" in done.stdout
+    write_flake(root, GREEN, under | {"hello-boots-next-fails": 'throw "something else"'})
+    assert "error: it does not evaluate" in run_tests(root, "--sabotage", "-k", "next-fails").stdout
+
+
+def test_without_nix_it_says_what_to_install_and_what_works(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN)
+    link(tmp_path / "bin", "sh")
+    done = nixwright(root, "test", path=str(tmp_path / "bin"))
+    assert done.returncode == 2
+    assert done.stderr == f"nixwright: {INSTALL}\n"
+    listed = nixwright(root, "test", "--list", path=str(tmp_path / "bin"))
+    assert listed.returncode == 0
+    assert "hello-boots\n" in listed.stdout
+
+
+def test_a_name_that_matches_nothing(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN)
+    for arguments, words in (
+        (("-k", "bots"), "no check's name holds 'bots': did you mean hello-boots?"),
+        (("helo",), "no host helo has checks here: did you mean hello?"),
+        (("--interactive", "hello-boot"), "there is no check hello-boot: did you mean hello-boots, host-hello?"),
+    ):
+        done = run_tests(root, *arguments)
+        assert done.returncode == 2
+        assert done.stderr == f"nixwright: {words}\n"
+
+
+def test_keep_runs_the_driver_itself_and_keeps_what_it_leaves(tmp_path: Path) -> None:
+    script = "mkdir -p $out/bin; cp $driverPath $out/bin/nixos-test-driver"
+    text = (
+        "#!/bin/sh\\necho subtest: it is up\\nmkdir -p $TMPDIR/vm-state-machine\\n"
+        "echo disk > $TMPDIR/vm-state-machine/a.qcow2\\n"
+        'echo \\"(finished: subtest: it is up, in 0.01 seconds)\\"\\nexit 7\\n'
+    )
+    file = f'builtins.toFile "driver" "{text}"'
+    driver = derivation(
+        "nixos-test-driver-boots", f"{script}; chmod +x $out/bin/nixos-test-driver", f"driverPath = {file};"
+    )
+    root = project(tmp_path / "p", GREEN | {"hello-boots": f"({GREEN['hello-boots']} // {{ driver = {driver}; }})"})
+    done = run_tests(root, "--keep", "-k", "hello-boots")
+    assert done.returncode == 1, done.stdout
+    assert "✗ hello-boots  failed: the test failed" in done.stdout
+    assert (root / "state/nixwright/kept/hello-boots/vm-state-machine/a.qcow2").read_text() == "disk\n"
+
+
+def started_by(mark: str) -> list[str]:
+    """Return the command lines of processes that have the mark in their environment."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (directory / "environ").read_bytes():
+                found.append((directory / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # gone meanwhile, or another's
+            continue
+    return found
+
+
+def tree(root: Path) -> Iterator[str]:
+    for path in root.rglob("*"):
+        if path.is_file():
+            yield str(path.relative_to(root))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing(number: int, tmp_path: Path) -> None:
+    interrupted(tmp_path, number, times=int(os.environ.get("NIXWRIGHT_INTERRUPTS", "2")))
+
+
+def interrupted(tmp_path: Path, number: int, times: int) -> None:
+    """Interrupt runs at random moments: no process stays, and no file is half written."""
+    mark = f"nixwright-{tmp_path.name}-{number}"
+    # A tree as a test driver has it, with much to say. Nix gives a builder an environment of its own, with the mark.
+    slow = "echo 'subtest: slow'; (sleep 60 & sleep 60) & while :; do echo row; sleep 0.01; done"
+    checks = {
+        "hello-boots": derivation("vm-test-run-boots", slow, f'MARK = "{mark}";'),
+        "host-hello": derivation("host-hello", "sleep 60", f'MARK = "{mark}"; N = "{number}";'),
+    }
+    root = project(tmp_path / "p", checks)
+    line = [sys.executable, "-m", "nixwright.cli.main", "test", "--flake", f"path:{root}", "--json", "run.json"]
+    chance = random.Random(number)  # noqa: S311 - moments, no secrets
+    for n in range(times):
+        process = subprocess.Popen(
+            line,
+            cwd=root,
+            env=environment(root) | {"MARK": mark},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        time.sleep(chance.uniform(0.3, 4.0))
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+        deadline = time.monotonic() + 5
+        while started_by(mark) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert started_by(mark) == [], (n, output)
+        assert process.returncode != 0, output
+        assert not (root / "run.json").exists()
+        left = (
+            [name for name in tree(root / "state") if Path(name).name.startswith(".")]
+            if (root / "state").exists()
+            else []
+        )
+        assert left == []

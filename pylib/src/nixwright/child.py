@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from nixwright.discreet import discreet
 from nixwright.errors import Mistake, MistakeError, collecting
 from nixwright.generation import generate
 from nixwright.host import Host
@@ -128,10 +129,12 @@ def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
         return
     file, line = _user_line(error, path)
     spot = Spot(file, line, tuple(c for c in _user_lines(error)[1:] if c != (file, line)))
-    name, text = type(error).__name__, _first_line(error)
+    name, text = type(error).__name__, discreet(_first_line(error), error)
     if isinstance(error, SyntaxError):
         file, line = error.filename or str(path), error.lineno or 1
-        made = _not_utf8(file) or Mistake(name, error.msg, (error.text or "").strip(), "", "", Spot(file, line))
+        made = _not_utf8(file) or Mistake(
+            name, error.msg, discreet((error.text or "").strip()), "", "", Spot(file, line)
+        )
     elif isinstance(error, ImportError):
         text = re.sub(r" \(/[^()]*\)$", "", text)  # where a module is kept here is no help
         made = Mistake("import", text, "", "modules beside the host file, or installed", "", spot)
@@ -139,7 +142,8 @@ def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
         limit = "takes more memory than a host file may have"
         made = Mistake("host file", limit, "", "--memory-limit MIB", "let the file only describe the host", spot)
     elif isinstance(error, SystemExit):
-        made = Mistake("host file", f"ends the program (exit status {error.code})", "", "", "remove the call", spot)
+        status = error.code if isinstance(error.code, int | None) else 1
+        made = Mistake("host file", f"ends the program (exit status {status})", "", "", "remove the call", spot)
     elif _is_ours(error) and found:
         return  # a follow-up of a mistake that is told already: what it was made of is broken
     elif _is_ours(error):
@@ -192,7 +196,8 @@ def _user_line(error: BaseException, path: Path) -> tuple[str, int]:
 
 def _data(mistake: Mistake, path: Path) -> dict[str, Any]:
     m = mistake
-    found: dict[str, Any] = {"field": m.field, "what": m.what, "given": m.given, "allowed": m.allowed, "fix": m.fix}
+    given = discreet(m.given)
+    found: dict[str, Any] = {"field": m.field, "what": m.what, "given": given, "allowed": m.allowed, "fix": m.fix}
     return found | {"at": _place(m.origin, path), "other": _place(m.other, path)}
 
 

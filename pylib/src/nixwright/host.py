@@ -178,11 +178,8 @@ class Host:
 
     def steps(self, layout: Layout) -> Iterator[Step]:
         """Install steps: the secrets that a person writes once, and the installation itself."""
-        told = set()
-        for reference, use in self.secret_uses():
-            if reference not in told:
-                yield from reference.steps(use, layout)
-            told.add(reference)
+        uses = list(self.secret_uses())
+        yield from dict.fromkeys(s for reference, use in uses for s in reference.steps(use, layout))
         if self.disks:
             why = "Root's password is not asked for: who may log in stands in the host file."
             command = f"nixos-install --root /mnt --flake .#{self.name} --no-channel-copy --no-root-password"

@@ -217,7 +217,7 @@ class SopsSecret(Reference):
     @property
     def at(self) -> Value:
         """Where sops-nix puts it: below /run/secrets, or /run/secrets-for-users."""
-        return config.sops.secrets[self.name].path
+        return config.sops.secrets[self.name]["path"]
 
     def settings(self, use: Use) -> Iterator[tuple[str, Value, str]]:
         """Declare it; what users are made with, is decrypted before them."""
@@ -263,7 +263,7 @@ class AgeSecret(Reference):
     @property
     def at(self) -> Value:
         """Where agenix puts it: below /run/agenix."""
-        return config.age.secrets[self.name].path
+        return config.age.secrets[self.name]["path"]
 
     def settings(self, use: Use) -> Iterator[tuple[str, Value, str]]:
         """Declare it."""

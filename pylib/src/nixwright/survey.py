@@ -22,7 +22,7 @@ from nixwright.options.settings import Setting, parse_path
 from nixwright.origin import Origin
 from nixwright.record import field_origin, is_broken, origin_of, shown
 from nixwright.reference import MODULE as SECRETS
-from nixwright.secret import secrets
+from nixwright.secret import in_files, secrets
 from nixwright.settlement import settle
 from nixwright.unseen import UNSEEN, UnseenError, independent, inside, is_open, is_unseen, wrong_fields
 
@@ -89,7 +89,7 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
         look.tell(independent(*(_missing(part, kind, context) for kind in part.requires)))
         look.tell(look.attempt(part, part.host_rules, context))
         files += [(part, f) for f in look.attempt(part, part.files, context)]
-    look.tell(_files(files))
+    look.tell([*_files(files), *in_files(files)])
     tests = look.attempt(host.checks, lambda c: proofs.gather(host, host.members, c), context) if checked else []
     look.tell(proofs.mistakes(tests))
     look.end()

@@ -85,6 +85,10 @@ _PUBLIC = re.compile(
 _PUBLIC_NAME = re.compile(
     r"(?:hash|sha256|sha512|digest|rev|narhash|publickey|publickeys|hostid|machineid|fingerprint|uuid|recipient|recipients)$"
 )
+# What has none of these has no secret either: most texts are passed over with one look.
+_MAYBE = re.compile(
+    r"[a-z0-9+/_-]{20}|PRIVATE|AGE-|\$\w+\$|AKIA|ASIA|xox|eyJ|://|psk|passw|passphrase|secret|token|key", re.IGNORECASE
+)
 _WORD = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _HEX_KEY = re.compile(r"(?<![0-9a-zA-Z])[0-9a-fA-F]{64}(?![0-9a-zA-Z])")
@@ -92,6 +96,15 @@ _BITS = 3.9  # Shannon bits a character: prose and paths in one word lie below, 
 _HEX_BITS = 3.0
 _HEX_LENGTH = 32  # a key of 128 bits
 _LONG = 24  # characters without any separator, from which capitals are not needed to tell it from a name
+
+
+def may_hide(name: str, text: str) -> bool:
+    """Tell, at a glance, whether `scan` could find anything in a text whose path ends in that name."""
+    return bool(_MAYBE.search(text)) or _names_a_secret(name)
+
+
+def _names_a_secret(name: str) -> bool:
+    return bool(_SECRET_NAME.match(name.strip('"').lower().replace("_", "")))
 
 
 def scan(values: Iterable[tuple[str, object]]) -> list[Finding]:
@@ -130,8 +143,12 @@ def _scan(path: str, text: str) -> Iterator[Finding]:
     if _SECRET_NAME.match(plain) and not _REFERENCE.match(text):
         yield Finding(path, 1, "a password hash" if "hash" in plain else "a secret in clear")
         return
+    if not _MAYBE.search(text):
+        return
     public = bool(_PUBLIC_NAME.search(plain))
     for number, line in enumerate(text.splitlines(), 1):
+        if not _MAYBE.search(line):
+            continue
         shape = next((what for pattern, what in _SHAPES if pattern.search(line)), "")
         if not shape and not public:
             shape = _random(_PUBLIC.sub(" ", line))

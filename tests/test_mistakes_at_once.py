@@ -148,3 +148,100 @@ def test_one_that_is_fixed_uncovers_no_other(name: str, tmp_path: Path) -> None:
 @given(names=st.sets(st.sampled_from(sorted(PLANTED))))
 def test_any_of_them_together(names: set[str], tmp_path: Path) -> None:
     assert differences(names, told(host_with(*(n for n in PLANTED if n in names)), tmp_path)) == []
+
+
+# Each leaves something of the host unknown, on which much would hang that is not told: one mistake, one message.
+HOLES: dict[str, tuple[str, str, str]] = {
+    "board of no class": ('board=PiBox(firmware_volume_id="1A2B-3C4D")', 'board="PiBox"', "Host.board"),
+    "board not called": ('board=PiBox(firmware_volume_id="1A2B-3C4D")', "board=PiBox", "Host.board"),
+    "board without its field": ('PiBox(firmware_volume_id="1A2B-3C4D")', "PiBox()", "PiBox.firmware_volume_id"),
+    "no board": ('    board=PiBox(firmware_volume_id="1A2B-3C4D"),\n', "", "Host.board"),
+    "no name": ('    name="pibox",\n', "", "Host.name"),
+    "name misspelt": ('    name="pibox",', '    nmae="pibox",', "Host.nmae"),
+    "host id a number": ('host_id="feeddead"', "host_id=0xFEEDDEAD", "Host.host_id"),
+    "release a number": ('state_version="26.05"', "state_version=26.05", "Host.state_version"),
+    "disk not in a list": ("disks=[ssd]", "disks=ssd", "Host.disks"),
+    "disks misspelt": ("disks=[ssd]", "disk=[ssd]", "Host.disk"),
+    "disk without a table": ("    GPT(\n", "    print(\n", "Disk.table"),
+    "device no text": (DISK, "5", "Disk.device"),
+    "size without a unit": ("GiB(8), Luks", "8, Luks", "Partition.size"),
+    "size as text": ("GiB(8), Luks", 'GiB("8"), Luks', "GiB.count"),
+    "content of no kind": ("content=Swap()", 'content="swap"', "Luks.content"),
+    "content not called": ("content=tank.member()", "content=tank.member", "Luks.content"),
+    "opens with no list": (
+        'Luks("cryptroot", opens_with=[Passphrase(), key]',
+        'Luks("cryptroot", opens_with=key',
+        "Luks.opens_with",
+    ),
+    "keys of no list": ("Ext4(files=[key])", "Ext4(files=key)", "Ext4.files"),
+    "key file's path": ('KeyFile("/keyfile"', "KeyFile(7", "KeyFile.path"),
+    "pool without a name": ('Zpool(\n    "tank",', "Zpool(", "Zpool.name"),
+    "a dataset as text": ('Dataset("local/nix", at="/nix")', '"local/nix"', "Zpool.datasets[1]"),
+    "mount point no text": ('at="/", wiped=True', "at=True, wiped=True", "Dataset.at"),
+    "mount point relative": ('at="/persist"', 'at="persist"', "Dataset.at"),
+    "mount point misspelt": ('Dataset("local/root", at="/"', 'Dataset("local/root", att="/"', "Dataset.att"),
+    "part not called": ("        Ssh(),", "        Ssh,", "Host.parts[4]"),
+    "parts not in a list": ("    parts=[\n", "    parts=Ssh() or [\n", "Host.parts"),
+    "part without its field": ('Ethernet("eth0", dhcp=True)', "Ethernet(dhcp=True)", "Ethernet.interface"),
+    "part with a wrong field": ("Ssh()", "Ssh(prot=2222)", "Ssh.prot"),
+    "key of a part missing": (
+        'RemoteUnlock(port=9999, host_key="/persist/etc/ssh/initrd_ssh_host_ed25519_key")',
+        "RemoteUnlock(port=9999)",
+        "RemoteUnlock.host_key",
+    ),
+    "users not in a list": ("    users=[\n", '    users=User("root") or [\n', "Host.users"),
+    "groups not in a list": ('groups=["wheel"]', 'groups="wheel"', "User.groups"),
+    "groups misspelt": ('groups=["wheel"]', 'group=["wheel"]', "User.group"),
+    "a key that is none": ("ssh_keys=[", "ssh_keys=[7 or ", "User.ssh_keys[0]"),
+    "user without a name": ('            "ivan",\n', "", "User.name"),
+    "settings no dict": ('settings={"services.tailscale.enable": True}', "settings=[]", "Host.settings"),
+}
+
+
+def fields_told(text: str, root: Path) -> list[str]:
+    return sorted(field for field, _ in told(text, root).elements())
+
+
+@pytest.mark.parametrize("name", HOLES)
+def test_what_only_follows_is_not_told(name: str, tmp_path: Path) -> None:
+    old, new, field = HOLES[name]
+    assert EXAMPLE.count(old) >= 1
+    assert fields_told(EXAMPLE.replace(old, new, 1), tmp_path) == [field]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(holes=st.sets(st.sampled_from(sorted(HOLES)), max_size=4), names=st.sets(st.sampled_from(sorted(PLANTED))))
+def test_nothing_is_told_beside_what_is_wrong(holes: set[str], names: set[str], tmp_path: Path) -> None:
+    text, wrong = EXAMPLE, []
+    for old, new, field, *_ in [*(HOLES[n] for n in sorted(holes)), *((*PLANTED[n][:3],) for n in sorted(names))]:
+        if text.count(old) == 1:
+            text = text.replace(old, new, 1)
+            wrong.append(field)
+    assert set(fields_told(text, tmp_path)) <= set(wrong)
+
+
+def test_every_mistake_of_every_host_file(project: Project) -> None:  # noqa: F811
+    hosts = {
+        "attic": SMALLEST.replace('"vm"', '"Attic"'),
+        "cellar": SMALLEST.replace('"vm"', '"cellar"').replace("MiB(512)", "MiB(0)"),
+        "loft": SMALLEST.replace('"vm"', '"loft"').replace("    users=", '    settings={"a.b": 1},\n    users='),
+        "porch": "import nothing_of_this_name\n",
+        "shed": SMALLEST.replace("host = Host(", "host = = Host("),
+    }
+    answer = project.run("gen", *(project.host(text, name) for name, text in hosts.items()))
+    first = [line.split(":")[0] for line in answer.err.splitlines() if line.startswith("hosts/")]
+    assert (answer.status, first) == (2, [f"hosts/{name}.py" for name in hosts])
+    assert answer.err.endswith("5 mistakes. Nothing was written.\n")
+
+
+def test_a_module_of_the_users_own_may_have_what_is_missing(project: Project) -> None:  # noqa: F811
+    key, lacking = SMALLEST.index("    users="), SMALLEST.replace('ssh_keys=["', 'groups=["wheel2"], ssh_keys=["')
+    assert "wheel2" in project.run("gen", project.host(lacking)).err
+    answer = project.run("gen", project.host(f'{lacking[:key]}    imports=["./own.nix"],\n{lacking[key:]}'))
+    assert "there is no such file" in answer.err
+    (project.root / "hosts/own.nix").write_text("{ users.groups.wheel2 = { }; }\n")
+    assert project.run("gen", "hosts/pibox.py").status == 0
+    grub = lacking.replace("    users=", '    settings={"boot.loader.grub.enable": True},\n    users=')
+    assert "boot.loader.grub.devices" in project.run("gen", project.host(grub.replace("wheel2", "wheel"))).err
+    both = grub.replace("    users=", '    imports=["./own.nix"],\n    users=')
+    assert "boot.loader.grub.devices" not in project.run("gen", project.host(both)).err

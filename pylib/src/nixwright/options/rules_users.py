@@ -133,7 +133,7 @@ def groups_of_users(view: HostView) -> Iterator[Mistake]:
                 if not isinstance(name, str) or name in GROUPS | ours | anywhere:
                     continue
                 near = _near(name)
-                if near:
+                if near and view.complete:
                     yield wrong(definition, "has a group that nothing defines", given=name, fix=f"did you mean {near}?")
 
 

@@ -49,7 +49,7 @@ def details(result: CheckResult) -> list[str]:
         return []
     cut = result.excerpt
     lines = [f"at        {place}" for place in result.places]
-    lines += _block("nix" if not result.sabotage else "", result.words)
+    lines += _block("but" if result.sabotage else "nix", result.words)
     if cut.subtest:
         lines.append(f"subtest   {cut.subtest}")
     lines += _block("message", cut.message)

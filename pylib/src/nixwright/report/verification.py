@@ -73,7 +73,7 @@ def _machines(ran_with: Mapping[str, Mapping[str, str]], ran: Mapping[str, Check
 
 def _check(one: Wanted, sabotages: Sequence[Wanted], ran: Mapping[str, CheckResult]) -> list[str]:
     lines = [f"### {one.check}", ""]
-    lines += [f"- {sentence} ({part})" for part, sentence in one.proves]
+    lines += [f"- {_cell(sentence)} ({part})" for part, sentence in one.proves]
     if one.instead:
         lines.append(f"- the same for {', '.join(one.instead)}")
     lines += ["", _told(one, ran.get(one.title))]
@@ -114,5 +114,5 @@ def _time(result: CheckResult | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text that breaks no table."""
-    return text.replace("\n", " ").replace("|", "\\|")
+    """Return a text that breaks no table and is no HTML."""
+    return text.replace("\n", " ").replace("|", "\\|").replace("<", "&lt;")

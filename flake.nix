@@ -74,6 +74,7 @@
           };
           formatted = pkgs.callPackage ./nix/formatted.nix { src = self; };
           pytest = pkgs.callPackage ./nix/pytest.nix {
+            inherit nixpkgs;
             inherit (self.packages.${system}) nixwright;
             src = self;
           };

@@ -2,6 +2,7 @@
 {
   callPackage,
   runCommand,
+  nixpkgs,
   nixwright,
   src,
 }:
@@ -11,7 +12,7 @@ runCommand "pytest" { nativeBuildInputs = callPackage ./test-tools.nix { } ++ [ 
   chmod -R u+w source
   cd source
   export HOME=$TMPDIR NIX_STATE_DIR=$TMPDIR/nix NIX_STORE_DIR=$TMPDIR/store
-  export PYTHONPATH=$PWD/pylib/src
+  export PYTHONPATH=$PWD/pylib/src NIXWRIGHT_NIXPKGS=${nixpkgs}
   python -m pytest -c pylib/pyproject.toml --rootdir=. tests
   touch "$out"
 ''

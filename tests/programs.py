@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 # Debian keeps administrators' programs out of a plain user's PATH; most of ours work there all the same.
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -25,7 +26,9 @@ class Program:
 
 
 PROGRAMS = (
-    Program("nix", "nix-bin", "checks that are run, told apart and interrupted, with plain derivations in place of VMs"),
+    Program(
+        "nix", "nix-bin", "checks that are run, told apart and interrupted, with plain derivations in place of VMs"
+    ),
     Program("nix-instantiate", "nix-bin", "generated modules against real Nix; the functions for other flakes"),
     Program("sgdisk", "gdisk", "partition tables against real sgdisk"),
     Program("cryptsetup", "cryptsetup-bin", "LUKS headers and key files against real cryptsetup"),
@@ -71,6 +74,16 @@ def need(*names: str) -> None:
         if not shutil.which(name, path=search_path()):
             source = f"Debian package {program.package}" if program.package else "no Debian package has it"
             pytest.skip(f"needs {name} ({source})")
+
+
+def nixpkgs() -> Path:
+    """Return the directory of a complete nixpkgs; skip the running test where nobody named one."""
+    import pytest  # noqa: PLC0415 - as above
+
+    named = os.environ.get("NIXWRIGHT_NIXPKGS")
+    if not named:
+        pytest.skip("needs a complete nixpkgs: set NIXWRIGHT_NIXPKGS to its directory")
+    return Path(named)
 
 
 def main(arguments: list[str]) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from nixwright.errors import ToolError
+from nixwright.options.check import check
 from nixwright.options.ere import translate
 from nixwright.options.schema import SHIPPED, Schema
-from nixwright.options.settings import parse_path
+from nixwright.options.settings import Setting, parse_path
 from nixwright.options.shards import count, write
 
 if TYPE_CHECKING:
@@ -76,3 +77,21 @@ def test_a_file_that_is_no_schema_is_refused(tmp_path: Path) -> None:
         Schema.load(bad)
     with pytest.raises(ToolError, match="No such file"):
         Schema.load(tmp_path / "none.schema")
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "wrong"),
+    [
+        ("hardware.nvidia.branch", "production", "addons"),
+        ("services.scx.scheduler", "scx_lavd", "scx"),
+        ("services.home-assistant.extraComponents", ["zha"], ["no-such-component"]),
+        ("services.matrix-synapse.extras", ["oidc"], ["lua5"]),
+        ("services.gerrit.builtinPlugins", ["hooks"], ["no-such-plugin"]),
+        ("services.music-assistant.providers", ["airplay"], ["no-such-provider"]),
+        ("virtualisation.xen.store.settings.ringScanInterval", 30, 0),
+    ],
+)
+def test_what_nixpkgs_packages_bring_is_in_the_shipped_schema(path: str, right: object, wrong: object) -> None:
+    assert not check([Setting(parse_path(path), right, user=True)], Schema.shipped())
+    (mistake,) = check([Setting(parse_path(path), wrong, user=True)], Schema.shipped())
+    assert mistake.what

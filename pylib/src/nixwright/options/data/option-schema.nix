@@ -103,11 +103,8 @@ let
     // optionalAttrs (inside != null) (
       optionalAttrs (highest != largest) { maximum = highest; }
       // optionalAttrs (lowest != smallest) { minimum = lowest; }
-      # a range with a hole, as "nonzero": bisection from 1 finds 1 as the lowest
-      // optionalAttrs (lowest == 1 && takes type (-1)) {
-        minimum = smallest;
-        not.const = 0;
-      }
+      # bisection cannot see a hole in the range: "nonzero" has one
+      // optionalAttrs (lowest < 0 && highest > 0 && !(takes type 0)) { not.const = 0; }
     );
   # Bounds that only a description holds; JSON's own notation stands in it.
   range =

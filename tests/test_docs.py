@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ELSEWHERE = ("git ", "nix ", "./run", "ssh ", "sudo ", "nixos-", "pip ")
+ELSEWHERE = ("git ", "nix ", "./run", "ssh ", "sudo ", "nixos-", "pip ", "nixwright test")
 
 
 def run(command: str, directory: Path) -> str:

@@ -95,3 +95,13 @@ def test_what_nixpkgs_packages_bring_is_in_the_shipped_schema(path: str, right: 
     assert not check([Setting(parse_path(path), right, user=True)], Schema.shipped())
     (mistake,) = check([Setting(parse_path(path), wrong, user=True)], Schema.shipped())
     assert mistake.what
+
+
+def test_a_group_in_a_freeform_submodule_takes_what_the_form_takes() -> None:
+    """networkmanager.nix: `freeformType = ini.type`, with `connection.id` and `connection.type` as options in it."""
+    schema = Schema.shipped()
+    profile = ("networking", "networkmanager", "ensureProfiles", "profiles", "home")
+    assert schema.nodes((*profile, "connection", "autoconnect"))
+    assert schema.nodes((*profile, "wifi", "ssid"))
+    assert schema.nodes((*profile, "connection", "id")) == [{"type": "string", "x-option": True}]
+    assert schema.nodes((*profile, "connection", "autoconnect", "below")) == []

@@ -306,7 +306,14 @@ def _survives(reference: Reference, path: str, layout: Layout, use: Use) -> Iter
     if not layout.survives(path):
         kept = ", ".join(m.path for m in layout.mounts if not m.wiped and m.needed_for_boot and m.path != "/nix")
         what = "would be gone after the next boot: it is on what is wiped"
-        yield Mistake(use.field, what, path, f"below {kept}", "move the file there", origin_of(reference))
+        yield Mistake(
+            use.field,
+            what,
+            path,
+            f"below {kept}" if kept else "a dataset that is kept",
+            "move the file there",
+            origin_of(reference),
+        )
     elif use.hashed and mount is not None and not mount.needed_for_boot:
         what = f"users are made before {mount.path} is mounted"
         fix = "needed_for_boot=True there, or move the file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ _INSTEAD = {
     "psk": 'pskRaw = "ext:NAME" with networking.wireless.secretsFile',
     "passphrase": "a file on the target",
 }
+_OF_A_PROFILE = 'Wifi(networks=[Network("NAME", psk=EnvironmentFile(...))])'
+_VARIABLE = re.compile(r"\$\{?[A-Z_][A-Z0-9_]*\}?")  # which the unit fills in from its environment files
 _NOBODYS = ("", "!", "*", "!*")  # hashes that no password has
 _NO_TEXTS = ("disko", "storage")  # a layout's scripts are ours, and its names too short to hide anything
 _WAY_OUT = "a reference (docs/secrets.md); what only looks like one goes into a module of your own: imports=[...]"
@@ -41,9 +44,9 @@ def secrets(settings: Sequence[Setting]) -> Iterator[Mistake]:
     for setting in settings:
         for path, value in leaves(setting.path, setting.value):
             if path[-1] in _INSTEAD and isinstance(value, str):
-                if value not in _NOBODYS:
+                if value not in _NOBODYS and not (_of_a_profile(path) and _VARIABLE.fullmatch(value)):
                     what = f"sets {'.'.join(path)}: a secret would be in the Nix store, where everybody can read it"
-                    fix = _INSTEAD[path[-1]]
+                    fix = _OF_A_PROFILE if _of_a_profile(path) else _INSTEAD[path[-1]]
                     yield Mistake(setting.field, what, HIDDEN, "a reference to a file", fix, setting.origin)
             elif setting.module not in _NO_TEXTS and (found := _lurking(path[-1], value)):
                 option = dotted(path)
@@ -55,6 +58,10 @@ def _lurking(name: str, value: Any) -> Finding | None:
     """The first text in a value that looks like a secret."""
     suspects = ((name, text) for text in _texts(value) if may_hide(name, text))
     return next(iter(scan(suspects)), None)
+
+
+def _of_a_profile(path: tuple[str, ...]) -> bool:
+    return path[:3] == ("networking", "networkmanager", "ensureProfiles")
 
 
 def in_files(files: Iterable[tuple[Part, File]]) -> Iterator[Mistake]:

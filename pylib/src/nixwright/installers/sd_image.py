@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from nixwright.errors import Mistake
 from nixwright.installers.base import Installer
@@ -47,17 +47,20 @@ class SdImage(Installer):
     """A card to boot the board from, once, to install the host on its disk.
 
     It is a configuration of its own beside the host's, `name` (by itself the host's and `-sd`), reached at `NAME.local`
-    as root with the keys of who may administer the host.
+    as root with the keys of who may administer the host. `root` is the file system of the card's second partition.
     """
 
     name: str | None = None
-    root: Literal["ext4"] = "ext4"
+    root: str = "ext4"
 
     def wrong(self) -> Iterator[Mistake]:
         """A name that is none."""
         if self.name is not None and not _LABEL.fullmatch(self.name):
             allowed = "up to 63 of a-z, 0-9 and -, no - at either end"
             yield Mistake("name", "is no host name", repr(self.name), allowed, 'SdImage(name="pi4-sd")')
+        if self.root != "ext4":
+            what = "the card's root is made by NixOS's sd-image.nix, and U-Boot reads its kernels there"
+            yield Mistake("root", what, repr(self.root), '"ext4"', "leave it out; ZFS is for the host's own disk")
 
     def _name(self, host: str) -> str:
         return self.name or f"{host}-sd"

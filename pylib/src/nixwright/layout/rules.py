@@ -193,13 +193,15 @@ def _file_names(layout: Layout) -> Iterator[Mistake]:
     A normalization turns utf8only on, and what is no UTF-8 can then not be stored; a builder or a package that has such
     a name fails. Folding case makes one file of two.
     """
+    told = set()
     for pool in layout.pools:
         for dataset in known_datasets(pool):
             if dataset.at not in {"/", "/nix", "/nix/store", "/tmp", "/var"}:  # noqa: S108 - as a mount point
                 continue
             for name, harmless in _PLAIN_NAMES.items():
                 value, thing = _inherited(pool, dataset, name)
-                if value not in {None, harmless}:
+                if value not in {None, harmless} and (id(thing), name) not in told:
+                    told.add((id(thing), name))
                     kind = type(thing).__name__
                     what = f"{dataset.at} could not hold every file name: builds fail, some of them"
                     allowed, fix = f"{name}={harmless}", f"leave {name} out, or say it of a dataset without programs"

@@ -119,7 +119,9 @@ class Schema:
         """Return what an attribute of that name may be in a node; none where it takes no such attribute."""
         node = self.resolve(node)
         if name in node.get("properties", ()):
-            return [node["properties"][name]]
+            child: Node = node["properties"][name]
+            extra = node.get("additionalProperties", True)
+            return [child if extra is False else self._free(child, OPEN if extra is True else extra)]
         if "anyOf" in node:
             return [child for branch in node["anyOf"] for child in self.children(branch, name)]
         if "x-tags" in node:
@@ -131,6 +133,15 @@ class Schema:
             return []
         extra = node.get("additionalProperties", True)
         return [] if extra is False else [OPEN if extra is True else extra]
+
+    def _free(self, child: Node, form: Node) -> Node:
+        """Return a group of options as a freeform submodule has it: what the form takes there, it takes too."""
+        if "x-option" in child or child.get("additionalProperties") is not False:
+            return child
+        form = self.resolve(form)
+        objects = [b for b in map(self.resolve, form.get("anyOf", [form])) if b.get("type", "object") == "object"]
+        below = objects[0].get("additionalProperties", True) if objects else False
+        return {**child, "additionalProperties": below}
 
     def names(self, node: Node) -> set[str]:
         """Return the attribute names that a node knows (it may take others beside them)."""

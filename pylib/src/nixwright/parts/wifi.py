@@ -103,15 +103,19 @@ class Wifi(Part):
             what = "wpa_supplicant reads all keys from one file"
             yield Mistake("networks", what, f"{len(files)} files", "one file, a variable for each network", "")
 
+    @property
+    def _known(self) -> list[Network]:
+        """The networks without mistakes."""
+        return [n for n in self.networks if not is_broken(n) and not is_broken(n.psk)]
+
     def secrets(self) -> Iterator[tuple[Reference, Use]]:
         """The networks' keys."""
-        for network in self.networks:
-            if not is_broken(network) and not is_broken(network.psk):
-                yield network.psk, Use(f"the key of {network.ssid}", "Network.psk")
+        for network in self._known:
+            yield network.psk, Use(f"the key of {network.ssid}", "Network.psk")
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The interface, and by whom it is driven."""
-        return (WifiNetwork(self.interface, self.by, tuple(n.ssid for n in self.networks if not is_broken(n))),)
+        return (WifiNetwork(self.interface, self.by, tuple(n.ssid for n in self._known)),)
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to `networking.*` and the regulatory domain."""
@@ -120,6 +124,7 @@ class Wifi(Part):
             yield self.set("hardware.firmware", [pkgs[name] for name in hardware.firmware], comment="of the WiFi chip")
             yield self.set("boot.kernelModules", list(hardware.modules), comment="the WiFi chip's driver")
         yield self.set("hardware.wirelessRegulatoryDatabase", value=True)
+        yield self.set("environment.systemPackages", [pkgs.iw])
         if self.country is not None:
             line = f"options cfg80211 ieee80211_regdom={self.country}\n"
             yield self.set("boot.extraModprobeConfig", line, field="country")
@@ -129,22 +134,24 @@ class Wifi(Part):
         yield self.set("networking.networkmanager.enable", value=True)
         yield self.set("networking.networkmanager.wifi.powersave", self.power_save, field="power_save")
         yield self.set("networking.modemmanager.enable", value=False, comment="there is no modem")
-        if not self.networks:
+        if not self._known:
             return
-        files = list(dict.fromkeys(_key(n) for n in self.networks))
+        files = list(dict.fromkeys(_key(n) for n in self._known))
         yield self.set(
             "networking.networkmanager.ensureProfiles.environmentFiles", [f[0] for f in files], field="networks"
         )
-        for index, network in enumerate(self.networks):
+        for index, network in enumerate(self._known):
             path = f'networking.networkmanager.ensureProfiles.profiles."{network.ssid}"'
             yield self.set(path, _profile(network), field=f"networks[{index}]")
 
     def _wpa_supplicant(self) -> Iterator[Setting]:
         yield self.set("networking.wireless.enable", value=True)
         yield self.set("networking.wireless.interfaces", [self.interface], field="interface")
-        yield self.set("networking.wireless.secretsFile", self.networks[0].psk.at, field="networks")
-        yield from self._readable(self.networks[0].psk)
-        for index, network in enumerate(self.networks):
+        if not self._known:
+            return
+        yield self.set("networking.wireless.secretsFile", self._known[0].psk.at, field="networks")
+        yield from self._readable(self._known[0].psk)
+        for index, network in enumerate(self._known):
             entry: dict[str, Value] = {"pskRaw": f"ext:{network.name}"}
             if network.hidden:
                 entry["hidden"] = True
@@ -155,7 +162,7 @@ class Wifi(Part):
         if not self.power_save:
             rule = 'ACTION=="add", SUBSYSTEM=="net", KERNEL=="', self.interface, '", RUN+="'
             run = (pkgs.iw, f'/bin/iw dev {self.interface} set power_save off"\n')
-            yield self.set("services.udev.extraRules", Text(("".join(rule), *run)), field="power_save")
+            yield self.set("services.udev.extraRules", Text(("".join(rule), *run), indented=True), field="power_save")
 
     def _readable(self, psk: Secret) -> Iterator[Setting]:
         """Let the daemon read the keys: it is not root, and nobody else should."""

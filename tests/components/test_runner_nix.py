@@ -194,6 +194,29 @@ def test_keep_runs_the_driver_itself_and_keeps_what_it_leaves(tmp_path: Path) ->
     assert (root / "state/nixwright/kept/hello-boots/vm-state-machine/a.qcow2").read_text() == "disk\n"
 
 
+def test_interactive_hands_the_terminal_to_the_driver(tmp_path: Path) -> None:
+    script = "mkdir -p $out/bin; cp $driverPath $out/bin/nixos-test-driver; chmod +x $out/bin/nixos-test-driver"
+    text = "#!/bin/sh\\necho here is $TMPDIR\\nread line\\necho you said $line\\nexit 5\\n"
+    driver = derivation("driver", script, f'driverPath = builtins.toFile "driver" "{text}";')
+    check = f"({GREEN['hello-boots']} // {{ driverInteractive = {driver}; }})"
+    root = project(tmp_path / "p", GREEN | {"hello-boots": check})
+    line = [
+        sys.executable,
+        "-m",
+        "nixwright.cli.main",
+        "test",
+        "--flake",
+        f"path:{root}",
+        "--interactive",
+        "hello-boots",
+    ]
+    done = subprocess.run(
+        line, cwd=root, env=environment(root), input="hello\n", capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 5, done.stderr
+    assert done.stdout == f"here is {root}/state/nixwright/kept/hello-boots\nyou said hello\n"
+
+
 def started_by(mark: str) -> list[str]:
     """Return the command lines of processes that have the mark in their environment."""
     found = []
@@ -240,6 +263,9 @@ def interrupted(tmp_path: Path, number: int, times: int) -> None:
         )
         time.sleep(chance.uniform(0.3, 4.0))
         process.send_signal(number)
+        if n % 3 == 0:  # an impatient hand
+            time.sleep(chance.uniform(0, 0.3))
+            process.send_signal(number)
         output, _ = process.communicate(timeout=60)
         deadline = time.monotonic() + 5
         while started_by(mark) and time.monotonic() < deadline:

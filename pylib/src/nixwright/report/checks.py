@@ -31,15 +31,20 @@ def clock(seconds: float) -> str:
     return (f"{whole // _HOUR}:" if whole >= _HOUR else "") + f"{minutes}:{whole % _MINUTE:02d}"
 
 
+def machine(store: str) -> str:
+    """Return a remote builder without the parameters of its store's address."""
+    return store.partition("?")[0]
+
+
 def headline(result: CheckResult) -> str:
     """Return the one line of a result."""
     took = "" if result.seconds is None else clock(result.seconds)
     if result.built_before:
-        took = f"built before{f', in {took}' if took else ''}"
+        took = f"built before{f' ({took})' if took else ''}"
     told = f"{result.outcome}: {result.why}" if result.why else str(result.outcome)
     if result.sabotage and result.outcome is Outcome.PASSED:
         told = "seen"
-    where = f"on {result.builder}" if result.builder else ""
+    where = f"on {machine(result.builder)}" if result.builder else ""
     return "  ".join(t for t in (f"{MARKS[result.outcome]} {result.title}", told, took, where) if t)
 
 

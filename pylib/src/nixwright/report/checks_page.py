@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixwright.report.checks import MARKS, clock
+from nixwright.report.checks import MARKS, clock, machine
 from nixwright.runner.results import Outcome
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ def _check(check: CheckResult) -> str:
     """Return all that is known of one check."""
     took = "" if check.seconds is None else clock(check.seconds)
     if check.built_before:
-        took = f"built before{f', {took}' if took else ''}"
+        took = f"built before{f' ({took})' if took else ''}"
     told = f"{check.outcome}{f': {check.why}' if check.why else ''}"
     title = f"<h3><span class={check.outcome}>{MARKS[check.outcome]}</span> {escape(check.title)}</h3>"
-    about = escape(" · ".join(t for t in (told, took, check.builder) if t))
+    about = escape(" · ".join(t for t in (told, took, machine(check.builder)) if t))
     rows = [f"<article id='{_anchor(check)}'>", f"<div class=row>{title}<span class=soft>{about}</span></div>"]
     if check.proves:
         sentences = "".join(

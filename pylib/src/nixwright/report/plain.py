@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nixwright.report.checks import details, headline
+from nixwright.report.checks import details, headline, machine
 from nixwright.runner.progress import Phase
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Plain:
         now = f"subtest: {progress.current}" if progress.current else _WORDS.get(progress.phase, "")
         if now and self._last.get(wanted.title) != now:
             self._last[wanted.title] = now
-            where = f" on {progress.machine}" if now == _WORDS[Phase.BOOTING] and progress.machine else ""
+            where = f" on {machine(progress.machine)}" if now == _WORDS[Phase.BOOTING] and progress.machine else ""
             self._say(f"{wanted.title}: {now}{where}")
 
     def done(self, result: CheckResult) -> None:

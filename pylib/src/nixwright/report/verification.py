@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from nixwright.report.checks import clock
+from nixwright.report.checks import clock, machine
 from nixwright.runner.results import Outcome
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _told(one: Wanted, result: CheckResult | None) -> str:
     """Return one sentence on how a check came out."""
     if result is None:
         return "**Not run.**"
-    where = f" on {result.builder}" if result.builder else ""
+    where = f" on {machine(result.builder)}" if result.builder else ""
     kind = "container" if one.container else "VM" if one.machines else "evaluation"
     if result.outcome is Outcome.PASSED:
         steps = f", {len(result.subtests)} steps" if result.subtests else ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nixwright.child import Question
 
+LOCAL = "wifi.py"  # what only this machine knows (nixwright.local): no host file
 _PROGRESS_FROM = 20  # hosts: fewer are done before one could read it
 
 
@@ -92,12 +93,14 @@ def host_files(given: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.glob("*.py") if not p.name.startswith("_"))
+            inside = sorted(p for p in path.glob("*.py") if not p.name.startswith("_") and p.name != LOCAL)
             if not inside:
                 raise NixwrightError(f"{path} holds no host file")
             found += inside
-        else:
+        elif path.name != LOCAL:
             found.append(path)
+    if not found:
+        raise NixwrightError(f"{LOCAL} is no host file: see docs/secrets.md")
     return list(dict.fromkeys(p.absolute() if ".." not in p.parts else p.resolve() for p in found))
 
 

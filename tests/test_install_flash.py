@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,6 @@ from nixwright.tools.block_devices import BlockDevice, find, parse, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def entry(name: str, kind: str = "disk", **more: Any) -> dict[str, Any]:
@@ -106,6 +106,19 @@ def test_without_a_disk_said_the_only_free_one_is_meant(machine: list[BlockDevic
         NixwrightError, match=r"several disks can be meant, so say which:\n  /dev/sdb  953\.7 MiB\n.*Card"
     ):
         flash._device(None, fixed=False)
+
+
+def test_of_a_real_machine_only_the_stick_is_offered(machine: list[BlockDevice]) -> None:
+    """Recorded with lsblk 2.41 in a QEMU guest: a USB stick beside four virtio disks, the root's among them."""
+    machine += parse((Path(__file__).parent / "data/lsblk-usb-stick.json").read_text())
+    assert len(machine) == 5
+    assert flash._device(None, fixed=False).path == "/dev/sda"
+    assert [w[-2:] for w in map(why, machine[1:])] == [
+        ["is mounted at /", "is no removable disk"],
+        ["is no removable disk"],
+        ["is no removable disk"],
+        ["is mounted at /usr", "is no removable disk"],
+    ]
 
 
 @pytest.mark.parametrize("said", ["/dev/null", "/dev/no-such-disk", "/etc/passwd"])

@@ -163,6 +163,21 @@ def test_a_read_error_while_reading_back_is_noticed(disk: str, backing: Path, im
     os.truncate(backing, SIZE)
 
 
+def test_a_write_error_is_noticed(tmp_path: Path, image: Path) -> None:
+    """The file behind the disk has no room for all of it: the kernel's own I/O error comes back."""
+    at = tmp_path / "full"
+    at.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", at], check=False).returncode:
+        pytest.skip("needs loop devices (root, and a kernel that has them)")
+    try:
+        with loop(blank(at / "disk", SIZE)) as device, open_disk(device, writing=True) as opened, pytest.raises(
+            ToolError, match=rf"writing to {device} failed at byte \d+ or after: Input/output error"
+        ):
+            opened.write(blocks(image))
+    finally:
+        subprocess.run(["umount", "--lazy", at], check=True)
+
+
 def test_a_byte_that_changed_is_noticed(disk: str, backing: Path, image: Path) -> None:
     with open_disk(disk, writing=True) as opened:
         opened.write(blocks(image))

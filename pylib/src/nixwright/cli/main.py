@@ -14,6 +14,7 @@ COMMANDS = (
     "flash",
     "gen",
     "get",
+    "install",
     "new",
     "runbook",
     "schema",

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
@@ -68,6 +69,31 @@ def hand_over(argv: Sequence[str], directory: Path, environment: Mapping[str, st
 def _answer_interrupts() -> None:
     """In the child: what we ignore, it would ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def run_here(
+    argv: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    terminal: bool = False,
+    keep: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
+    """Run a program that speaks to whoever sits here, and return its exit status and, with `keep`, what it printed.
+
+    It reads `stdin`, or with `terminal` what is typed, or nothing. What it says goes to stderr, as it comes: nothing of
+    it is kept by us. Raises ToolError where it cannot be started.
+    """
+    _require(argv, "")
+    source = {} if terminal else {"input": stdin or b""}
+    done = subprocess.run(
+        argv,
+        stdout=subprocess.PIPE if keep else sys.stderr.fileno(),
+        check=False,
+        env=os.environ | (environment or {}),
+        **source,  # type: ignore[call-overload]
+    )
+    return done.returncode, done.stdout.decode(errors="replace") if keep else ""
 
 
 @contextmanager

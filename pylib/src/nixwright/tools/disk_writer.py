@@ -45,18 +45,18 @@ class Disk:
 
         `on_done` is told how many bytes are written so far. Raises ToolError where the disk is full or fails.
         """
-        with _buffer() as (buffer, view):
-            for block in blocks:
-                length = -(-len(block) // self.sector) * self.sector
-                buffer[: len(block)] = block
-                buffer[len(block) : length] = bytes(length - len(block))
-                if self.length + length > self.size:
-                    raise ToolError(f"{self.path} is too small: it ends after {self.size} bytes")
-                with self._doing("writing to", self.length):
-                    self._put(view[:length])
-                self.written.append(_digest(view[:length]))
-                self.length += length
-                on_done(self.length)
+        view = _buffer()
+        for block in blocks:
+            length = -(-len(block) // self.sector) * self.sector
+            view[: len(block)] = block
+            view[len(block) : length] = bytes(length - len(block))
+            if self.length + length > self.size:
+                raise ToolError(f"{self.path} is too small: it ends after {self.size} bytes")
+            with self._doing("writing to", self.length):
+                self._put(view[:length])
+            self.written.append(_digest(view[:length]))
+            self.length += length
+            on_done(self.length)
         with self._doing("writing to", self.length):
             os.fsync(self.handle)  # the disk's own cache
         return self.length
@@ -73,21 +73,21 @@ class Disk:
         """Read back what was written. Raises ToolError at the first block that cannot be read or is another."""
         with suppress(OSError):
             fcntl.ioctl(self.handle, _BLKFLSBUF)
-        with _buffer() as (_, view):
-            for index, digest in enumerate(self.written):
-                at = index * BLOCK
-                length = min(BLOCK, self.length - at)
-                done = 0
-                with self._doing("reading back", at):
-                    while done < length:
-                        count = os.preadv(self.handle, [view[done:length]], at + done)
-                        if not count:
-                            raise OSError(errno.EIO, "the disk ends too early")
-                        done += count
-                if _digest(view[:length]) != digest:
-                    where = f"in the {length} bytes from byte {at}"
-                    raise ToolError(f"{self.path} does not hold what was written, {where}: the disk is bad or a fake")
-                on_done(at + length)
+        view = _buffer()
+        for index, digest in enumerate(self.written):
+            at = index * BLOCK
+            length = min(BLOCK, self.length - at)
+            done = 0
+            with self._doing("reading back", at):
+                while done < length:
+                    count = os.preadv(self.handle, [view[done:length]], at + done)
+                    if not count:
+                        raise OSError(errno.EIO, "the disk ends too early")
+                    done += count
+            if _digest(view[:length]) != digest:
+                where = f"in the {length} bytes from byte {at}"
+                raise ToolError(f"{self.path} does not hold what was written, {where}: the disk is bad or a fake")
+            on_done(at + length)
 
     def reread(self) -> None:
         """Let the kernel look at the new partition table; a busy or odd device does it when it is plugged in again."""
@@ -141,16 +141,9 @@ def _why(path: str, error: OSError) -> str:
     return f"{path}: {error.strerror}"
 
 
-@contextmanager
-def _buffer() -> Iterator[tuple[mmap.mmap, memoryview]]:
-    """Give memory that begins on a page, as O_DIRECT wants."""
-    buffer = mmap.mmap(-1, BLOCK)
-    view = memoryview(buffer)
-    try:
-        yield buffer, view
-    finally:
-        view.release()
-        buffer.close()
+def _buffer() -> memoryview:
+    """Return memory for a block that begins on a page, as O_DIRECT wants; it goes when nobody holds a piece of it."""
+    return memoryview(mmap.mmap(-1, BLOCK))
 
 
 def _digest(view: memoryview) -> bytes:

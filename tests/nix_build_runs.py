@@ -31,6 +31,7 @@ _ASKED = {
     "timeout": "sleeps",
     "driver-box": "container-test-run-box",
     "driver-badbox": "container-test-run-badbox",
+    "driver-lint": "container-test-run-lint",
     "driver-vm": "vm-test-run-vm",
 }
 

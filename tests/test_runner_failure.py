@@ -35,6 +35,12 @@ def test_the_log_of_what_a_check_needs() -> None:
     assert found.lines == ("subtest: it is up", "nothing here")
 
 
+def test_a_script_that_the_drivers_type_check_refuses() -> None:
+    found = verdict(followed("driver-lint", "2.34.8"), 1).excerpt
+    assert any("Object of type `NspawnMachine` has no attribute `nothing`" in line for line in found.lines)
+    assert any('web.nothing("x")' in line for line in found.lines)
+
+
 def test_a_message_of_many_lines_is_shortened_in_its_middle() -> None:
     lines = [
         '!!! Test "a" failed with error: "command failed:',

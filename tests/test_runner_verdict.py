@@ -14,6 +14,7 @@ TOLD = {
     "dependency": Why.BUILD,
     "driver-badbox": Why.TEST,
     "driver-box": Why.NONE,
+    "driver-lint": Why.DRIVER,
     "driver-vm": Why.TEST,
     "fails": Why.TEST,
     "fixed": Why.NIX,

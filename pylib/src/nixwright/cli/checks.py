@@ -49,6 +49,14 @@ def checks_of(hosts: Hosts, *, sabotage: bool = False) -> list[Wanted]:
     return sabotaged(facts) if sabotage else all_checks(facts, [host.name for host in hosts.loaded])
 
 
+def host_named(hosts: Hosts, said: str | None) -> str | None:
+    """Return a host's name, also where its file was given for it (`hosts/pibox.py`)."""
+    if said is None or not said.endswith(".py"):
+        return said
+    file = Path(said).absolute()
+    return next((h.name for h in hosts.loaded if hosts.root / h.source == file), said)
+
+
 def this_system() -> str:
     """Return Nix' name for this machine as Linux has it: VMs run on Linux, on a Mac in its Linux builder."""
     machine = platform.machine().lower()

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from nixwright.cli.checks import add_arguments, checks_of, find_hosts
+from nixwright.cli.checks import add_arguments, checks_of, find_hosts, host_named
 from nixwright.errors import NixwrightError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     hosts = load_hosts(args)
     if hosts.told:
         return refuse(hosts, as_json=False)
-    wanted = chosen(checks_of(hosts, sabotage=args.sabotage), args.host, args.pattern)
+    wanted = chosen(checks_of(hosts, sabotage=args.sabotage), host_named(hosts, args.host), args.pattern)
     if not wanted:
         raise NixwrightError("there is no check, and an empty matrix is green: GitHub would skip the job")
     if len(wanted) > MOST:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixwright.cli.checks import add_arguments, checks_of, find_hosts
+from nixwright.cli.checks import add_arguments, checks_of, find_hosts, host_named
 from nixwright.errors import NixwrightError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     state = history.state_directory()
     if args.interactive:
         return _interactive(args, hosts, named(everything, args.interactive), state)
-    wanted = chosen(everything, args.host, args.pattern)
+    wanted = chosen(everything, host_named(hosts, args.host), args.pattern)
     if args.list:
         _list(wanted, state)
         return 0

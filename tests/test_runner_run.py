@@ -218,6 +218,24 @@ def test_a_sabotage_that_a_machines_trouble_hides_is_not_seen(nix: Path) -> None
     assert (check.outcome, check.why) == (Outcome.ERROR, Why.BUILDER_LOST)
 
 
+@pytest.mark.parametrize(
+    ("error", "outcome", "why"),
+    [
+        ("error: Failed assertions:\n- services.openssh is on", Outcome.PASSED, Why.NONE),
+        ("error: something else", Outcome.ERROR, Why.EVALUATION),
+        ("", Outcome.FAILED, Why.UNSEEN),
+    ],
+)
+def test_a_sabotage_that_evaluation_judges_boots_nothing(error: str, outcome: Outcome, why: Why, nix: Path) -> None:
+    line = {"attr": "a-s", "attrPath": ["a-s"], "error": error} if error else job("a-s", "passes")
+    evaluates(nix, line)
+    wanted = [Wanted("a-s", "a", "a", sabotage="s", why="it is broken", judged="evaluation")]
+    seen = Seen()
+    found = asyncio.run(run_checks(wanted, Request("path:/p", "sabotages", nix.parent / "state"), seen))
+    assert [(c.outcome, c.why) for c in found.checks] == [(outcome, why)]
+    assert not any("booting" in said for said in seen.said)
+
+
 @pytest.mark.usefixtures("nix")
 def test_questions_to_nix() -> None:
     need_nix()

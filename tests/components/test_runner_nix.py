@@ -194,6 +194,14 @@ def test_keep_runs_the_driver_itself_and_keeps_what_it_leaves(tmp_path: Path) ->
     assert (root / "state/nixwright/kept/hello-boots/vm-state-machine/a.qcow2").read_text() == "disk\n"
 
 
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    root = project(tmp_path / "p", GREEN)
+    (root / "state").write_text("a file where a directory belongs")
+    done = run_tests(root)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"nixwright: cannot write {root}/state")
+
+
 def test_interactive_hands_the_terminal_to_the_driver(tmp_path: Path) -> None:
     script = "mkdir -p $out/bin; cp $driverPath $out/bin/nixos-test-driver; chmod +x $out/bin/nixos-test-driver"
     text = "#!/bin/sh\\necho here is $TMPDIR\\nread line\\necho you said $line\\nexit 5\\n"

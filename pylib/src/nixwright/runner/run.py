@@ -160,9 +160,11 @@ class _Running:
                     continue
                 if isinstance(found, EvalFailure):
                     self._done(evaluated_failure(one, found, self.request.places, self._rerun(one)))
-                else:
-                    self.jobs[one.title] = found
-                    self.watcher.evaluated(one)
+                    continue
+                self.jobs[one.title] = found
+                self.watcher.evaluated(one)
+                if one.judged == "evaluation":
+                    self._done(self._of(one, judged(one, Verdict(Outcome.PASSED), self._rerun(one))))
         summary = evaluation.summary
         self._problems(summary)
         for one in self.wanted:

@@ -27,7 +27,7 @@ class Wanted:
     name: str
     sabotage: str = ""
     why: str = ""  # the sabotage's reason
-    judged: str = "run"  # a sabotage's: "run" or "evaluation"
+    judged: str = "run"  # a sabotage: "run", or "evaluation" where no machine needs to boot
     proves: tuple[tuple[str, str], ...] = ()
     machines: int = 1
     container: bool = False

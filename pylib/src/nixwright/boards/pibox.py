@@ -23,7 +23,7 @@ from nixwright.bounds import Ge
 from nixwright.errors import Mistake
 from nixwright.layout.content import ESP
 from nixwright.nix.values import default
-from nixwright.parts.facts import DeviceTree, EthernetHardware
+from nixwright.parts.facts import BootFirmware, DeviceTree, EthernetHardware
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 
@@ -39,6 +39,7 @@ DEVICE_TREE = "broadcom/bcm2711-rpi-cm4-io.dtb"
 # The MAC, its management bus and the PHY, which the kernel asks for only when the MAC's driver is there.
 _ETHERNET = ("genet", "mdio-bcm-unimac", "broadcom")
 _BOOT_ORDER = "0xf514"  # from the right: USB disks, the eMMC, USB disks at the CM4's own port, from the start
+_FIRMWARE = "pibox.firmware"  # of the flake nixos-pibox' overlay
 _INSTALLER = "https://channels.nixos.org/nixos-26.05/latest-nixos-minimal-aarch64-linux.iso"
 
 
@@ -67,8 +68,12 @@ class PiBox(Board):
             )
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
-        """The wired network and the device tree."""
-        return (EthernetHardware(_ETHERNET), DeviceTree("brcm,bcm2711", DEVICE_TREE))
+        """The wired network, the device tree, and the firmware on the eMMC."""
+        return (
+            EthernetHardware(_ETHERNET),
+            DeviceTree("brcm,bcm2711", DEVICE_TREE),
+            BootFirmware(_FIRMWARE, "/boot"),
+        )
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to the boot chain, consoles, and what stage 1 needs to see the SATA disk."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nixwright.cli import consent
-from nixwright.cli.hosts import Hosts, add_arguments, load_hosts, refuse
+from nixwright.cli.hosts import Hosts, add_arguments, host_files, load_hosts, refuse
 from nixwright.errors import NixwrightError, ToolError
 from nixwright.install import lints, state, target, work
 from nixwright.install.plan import FORMAT, Options, Step, plan, secrets_of
+from nixwright.local import local_wifi
 from nixwright.parts.wifi import PROFILES, keyfile
 from nixwright.tools.command import output_of
 from nixwright.tools.nix_machine import nix_machine
@@ -45,7 +46,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--passphrase", action="append", default=[], metavar="NAME=FILE", help="a container's passphrase in a file here"
     )
-    parser.add_argument("--wifi", metavar="SSID=FILE", help="a WiFi network, its key in a file here")
+    parser.add_argument("--wifi", metavar="SSID=FILE", help="a WiFi network, its key in a file here (default: wifi.py)")
     parser.add_argument(_FORGET, action="store_true", help="forget an installation that broke off, and format anew")
     consent.add_arguments(parser, "HOST'S NAME")
 
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         return refuse(hosts, as_json=False)
     host = hosts.loaded[0].about
     remote = Remote.of(args.target, args.port, tuple(args.ssh_option))
+    args.wifi = args.wifi or _local_wifi(host, host_files(args.hosts)[0])
     wifi = _wifi(args.wifi)
     options = _options(args, hosts.root, host, wifi=wifi is not None)
     layout = hashlib.sha256(hosts.files.get(f"modules/{host['name']}/disko.nix", "").encode()).hexdigest()[:16]
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     before = None if args.fresh else _before(host["name"], remote.target, layout)
     found = _look(remote, host)
-    _object(_objections(hosts, host, options, found, before))
+    object_to(_objections(hosts, host, options, found, before))
     formatted = before is not None and lints.is_formatted(host, found, before)
     steps = plan(host, remote, options, found.present, formatted=formatted)
     now = before if before is not None and formatted else state.State(host["name"], remote.target, layout)
@@ -146,16 +148,18 @@ def _look(remote: Remote, host: dict[str, Any]) -> Target:
 def _objections(
     hosts: Hosts, host: dict[str, Any], options: Options, found: Target, before: State | None
 ) -> list[Objection]:
+    here = objections_here(hosts, host, on_target=options.on_target)
+    return [*here, *lints.of_machine(host, found), *lints.of_disks(host, found, before)]
+
+
+def objections_here(hosts: Hosts, host: dict[str, Any], *, on_target: bool) -> list[Objection]:
+    """Return what of this machine and of the project stands against building a host."""
     stale = [c.path for c in changes(hosts.root, hosts.files, {h.source for h in hosts.loaded}, ("modules",))]
-    return [
-        *lints.of_build(host, nix_machine(), on_target=options.on_target),
-        *lints.of_files(_unknown(hosts.root, hosts.files), stale),
-        *lints.of_machine(host, found),
-        *lints.of_disks(host, found, before),
-    ]
+    unknown = _unknown(hosts.root, hosts.files)
+    return [*lints.of_build(host, nix_machine(), on_target=on_target), *lints.of_files(unknown, stale)]
 
 
-def _object(found: list[Objection]) -> None:
+def object_to(found: list[Objection]) -> None:
     """Tell the warnings. Raises NixwrightError with all that forbids it."""
     for warning in (o for o in found if o.warning):
         sys.stderr.write(f"Note: {warning.what}.\n  better  {warning.fix}\n")
@@ -213,6 +217,14 @@ def _pair(text: str) -> tuple[str, Path]:
     if not equals or not name or not file:
         raise NixwrightError("say NAME=FILE: the secret itself has no place in a command")
     return name, Path(file)
+
+
+def _local_wifi(host: dict[str, Any], file: Path) -> str | None:
+    """Return what `--wifi` would say by the file beside the host's, for a host that waits for a network."""
+    if not any(f["kind"] == "WifiNetwork" and not f["networks"] for f in host["facts"]):
+        return None
+    found = local_wifi(file)
+    return None if found is None else f"{found.ssid}={found.path}"
 
 
 def _wifi(text: str | None) -> str | None:

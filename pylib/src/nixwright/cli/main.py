@@ -20,6 +20,7 @@ COMMANDS = (
     "schema",
     "set",
     "test",
+    "update",
     "verification",
     "verify-disk",
 )

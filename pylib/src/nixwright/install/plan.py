@@ -31,7 +31,7 @@ SCRIPTS = {
 }
 TOPLEVEL = "toplevel"
 # What was built here nobody signed: root, whom we are there, may say that it is good.
-_COPY = ("nix", *FEATURES, "copy", "--substitute-on-destination", "--no-check-sigs", "--to")
+COPY = ("nix", *FEATURES, "copy", "--substitute-on-destination", "--no-check-sigs", "--to")
 _OURS = "nixos-install "  # a step of the runbook that has a step of its own here
 _BY_HAND = ("SECRETS", "INSTALL")
 
@@ -110,7 +110,7 @@ def _build(host: Data, remote: Remote, options: Options) -> Iterator[Step]:
         return
     yield Step("build", "Build the system, and what formats the disks", (build,))
     scripts = [f"<{s}>" for s in SCRIPTS.values()]
-    copy = Action((*_COPY, remote.store(), *scripts))
+    copy = Action((*COPY, remote.store(), *scripts))
     yield Step("scripts", "Copy what formats the disks to the target's memory", (copy,))
 
 
@@ -156,7 +156,7 @@ def _system(host: Data, remote: Remote, options: Options) -> Step:
         where = ["--store", store, "--eval-store", "auto"]
         build = Action(_nix_build(host, options, [TOPLEVEL], where), keeps="scripts")
         return Step("system", "Build the system on the target's own disk", (build,))
-    return Step("system", "Copy the system to the target's own disk", (Action((*_COPY, store, "<system>")),))
+    return Step("system", "Copy the system to the target's own disk", (Action((*COPY, store, "<system>")),))
 
 
 def _secrets(host: Data, remote: Remote, options: Options) -> Iterator[Step]:

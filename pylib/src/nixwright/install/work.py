@@ -61,7 +61,9 @@ def kept(what: str, output: str) -> dict[str, str]:
         if what == "flake":
             return {"flake": str(data["path"])}
         paths = [str(built["outputs"]["out"]) for built in data]
-    except (ValueError, KeyError, TypeError) as error:
+        if what == "firmware":
+            return {"firmware": paths[0]}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ToolError("nix did not say where it put what it made") from error
     return {next((n for n in SCRIPTS.values() if path.endswith(f"-{n}")), "system"): path for path in paths}
 

@@ -27,6 +27,14 @@ class DeviceTree(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class BootFirmware(Fact):
+    """What the board runs before NixOS and NixOS does not update: `package` of `pkgs` has it, and `at` its files."""
+
+    package: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class WiredNetwork(Fact):
     """An interface that is configured: by DHCP, or with an address in CIDR form (`192.168.1.4/24`)."""
 

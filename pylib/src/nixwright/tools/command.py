@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+_STDERR = 2
+
 
 def output_of(
     argv: list[str],
@@ -86,9 +88,10 @@ def run_here(
     """
     _require(argv, "")
     source = {} if terminal else {"input": stdin or b""}
+    sys.stderr.flush()
     done = subprocess.run(
         argv,
-        stdout=subprocess.PIPE if keep else sys.stderr.fileno(),
+        stdout=subprocess.PIPE if keep else _STDERR,
         check=False,
         env=os.environ | (environment or {}),
         **source,  # type: ignore[call-overload]

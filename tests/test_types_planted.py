@@ -65,7 +65,7 @@ def planted(name: str) -> tuple[str, int]:
 
 def mypy(files: list[Path]) -> dict[str, set[int]]:
     """The lines of each file where mypy finds something."""
-    argv = [
+    argv: list[str | Path] = [
         sys.executable,
         "-m",
         "mypy",
@@ -87,7 +87,7 @@ def pyright(files: list[Path]) -> dict[str, set[int]]:
     """The lines of each file where pyright finds something."""
     program = shutil.which("pyright", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     assert program, "pyright is not installed"
-    argv = [program, "--outputjson", "--pythonpath", sys.executable, *files]
+    argv: list[str | Path] = [program, "--outputjson", "--pythonpath", sys.executable, *files]
     run = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=files[0].parent)
     found: dict[str, set[int]] = {}
     for entry in json.loads(run.stdout)["generalDiagnostics"]:

@@ -113,6 +113,43 @@ WRONG = {
         ("key = KeyFile(", 'for _ in range(1024):\n    print("x" * (1 << 20))\nkey = KeyFile(')
     ),
     "not_utf8": 'name = "\udcff"\n',
+    "empty": "",
+    "binary": "\0\1\2\udcfe\udcff",
+    "null_byte": 'name = "\0"\n',
+    "utf16": "\udcff\udcfeh\0o\0s\0t\0",
+    "coding_that_is_none": "# -*- coding: klingon -*-\n",
+    "tabs_and_spaces": "if True:\n        a = 1\n\tb = 2\n",
+    "never_closed": SMALLEST[:-3],
+    "host_in_a_function": SMALLEST.replace("host = ", "def make():\n  return "),
+    "hosts_in_a_list": SMALLEST.replace("host = Host(", "hosts = [Host(").rstrip()[:-1] + ")]\n",
+    "class_of_a_host": "from nixwright import Host\n\nhost = Host\n",
+    "host_without_a_word": "from nixwright import Host\n\nhost = Host()\n",
+    "arguments_without_names": SMALLEST.replace('name="vm",', '"vm", "feeddead",'),
+    "class_for_a_part": changed(("        Ssh(),", "        Ssh,")),
+    "class_for_a_board": changed(('PiBox(firmware_volume_id="1A2B-3C4D")', "PiBox")),
+    "method_not_called": changed(("tank.member()", "tank.member")),
+    "part_twice": changed(("        Ssh(),", "        Ssh(),\n        Ssh(),")),
+    "list_in_a_list": changed(("        Ssh(),", "        [Ssh()],")),
+    "no_list": changed(("disks=[ssd]", "disks=ssd"), ('groups=["wheel"]', 'groups="wheel"')),
+    "generator_for_a_list": changed(("disks=[ssd]", "disks=(d for d in [ssd])")),
+    "size_without_a_unit": changed(("GiB(8), Luks", "8, Luks")),
+    "out_of_bounds": changed(("port=9999", "port=99999"), ("ashift=13", "ashift=20")),
+    "literal_that_is_none": changed(("ashift=13,", 'ashift=13,\n    mounts="automatic",')),
+    "key_that_is_a_number": changed((SETTINGS, "{7: True}")),
+    "object_without_a_form": changed(
+        (SETTINGS, '{"networking.domain": object(), "networking.search": {"b", "a", "c"}}')
+    ),
+    "settings_that_hold_themselves": changed(
+        ("key = KeyFile(", 'own = {}\nown["a"] = own\nkey = KeyFile('), (SETTINGS, '{"environment.etc": own}')
+    ),
+    "reads_what_nobody_types": 'name = input("name? ")\n',
+    "network_that_is_not_there": 'import socket\n\nsocket.create_connection(("127.0.0.1", 1))\n',
+    "message_that_steers_the_terminal": 'raise ValueError("\\x1b[2J\\x07gone")\n',
+    "prints_what_steers_the_terminal": 'print("\\x1b[2J\\x07gone")\n',
+    "exception_without_a_message": "assert 1 == 2\n",
+    "interrupt": "raise KeyboardInterrupt\n",
+    "name_with_a_line_break": SMALLEST.replace('"vm"', '"v\\nm"'),
+    "group_misspelt": changed(('groups=["wheel"]', 'groups=["whel"]')),
     "several_at_once": changed(
         (DISK, '"/dev/sda"'),
         ('"feeddead"', '"feed"'),
@@ -140,6 +177,26 @@ def test_a_wrong_host_file(name: str, project: Project, message: SnapshotAsserti
     if name == "loops_and_will_not_stop":  # what catches the wish to stop may not come to say where it was
         printed = re.sub(r":(1|28|29|30|31)  ", ":30  ", printed)
     assert printed == message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf" + SMALLEST.encode(),
+        SMALLEST.replace("\n", "\r\n").encode(),
+        f"# -*- coding: latin-1 -*-\n# \u00e9\n{SMALLEST}".encode("latin-1"),
+        b"import os\nos.chdir('/')\n" + SMALLEST.encode(),
+        b"import threading, time\nthreading.Thread(target=time.sleep, args=[99]).start()\n" + SMALLEST.encode(),
+        b"import os, time\nif os.fork() == 0:\n    time.sleep(99)\n" + SMALLEST.encode(),
+        b"import os\nos.fork()\n" + SMALLEST.encode(),
+    ],
+    ids=["byte order mark", "line ends of DOS", "latin-1", "chdir", "thread", "child", "two of it"],
+)
+def test_an_odd_file_that_is_right(text: bytes, project: Project) -> None:  # noqa: F811
+    (project.root / project.host("", "my host")).write_bytes(text)
+    answer = project.run("gen", "hosts/my host.py")
+    assert (answer.status, answer.err) == (0, "")
+    assert project.run("gen", "--check", "hosts/my host.py").status == 0
 
 
 def test_a_file_that_is_not_there(project: Project, message: SnapshotAssertion) -> None:  # noqa: F811

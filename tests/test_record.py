@@ -43,7 +43,7 @@ def test_by_hand_a_wrong_record_raises_at_once() -> None:
     with pytest.raises(MistakeError) as caught:
         Fan("a", port="22")  # type: ignore[arg-type]
     (mistake,) = caught.value.mistakes
-    assert (mistake.field, mistake.given, mistake.allowed) == ("Fan.port", "'22'", "integer")
+    assert (mistake.field, mistake.given, mistake.allowed) == ("Fan.port", "'22'", "a whole number")
 
 
 def test_collected_mistakes_are_all_told_and_the_file_goes_on() -> None:

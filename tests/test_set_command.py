@@ -248,7 +248,7 @@ def test_all_files_or_none(project: Project) -> None:  # noqa: F811
     [
         (["state_version", "2611"], "hosts/pibox.py:54  Host.state_version: is no NixOS release"),
         (["state_verion", "26.11"], "did you mean state_version?"),
-        (["parts.Ssh.port", "99999"], "hosts/pibox.py:62  Ssh.port: has the wrong type or value"),
+        (["parts.Ssh.port", "99999"], "hosts/pibox.py:62  Ssh.port: is out of bounds"),
         (["settings.services.tailscale.enabel", "true"], "did you mean services.tailscale.enable?"),
         (
             ["disks[0].table.partitions[3].content.content", "Swap()"],

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pkgutil
 import re
 import resource
 import signal
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,8 +22,9 @@ from nixwright.generation import generate
 from nixwright.host import Host
 from nixwright.options.schema import Schema
 from nixwright.origin import is_users, source_of
-from nixwright.record import field_origin, origin_of
+from nixwright.record import field_origin, nearest, origin_of
 from nixwright.report.mistakes import Spot
+from nixwright.unseen import is_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +55,7 @@ def run(path: Path, root: Path, source: str, pipe: int, *, about: bool | Questio
     with collecting() as found:
         try:
             host = _host_of(path, source)
-            answer["name"], answer["at"] = str(host.name), _place(field_origin(host, "name"), path)
+            answer["name"], answer["at"] = _name(host), _place(field_origin(host, "name"), path)
             made = generate(host, root, source)
             answer["files"], answer["checks"] = made.files, [dataclasses.asdict(c) for c in made.checks]
             if about and not found:
@@ -110,16 +113,26 @@ def _host_of(path: Path, source: str) -> Host:
     if not hosts:
         raise MistakeError(
             Mistake(
-                "host file", "has no host", "", "one Host, bound to a name", "host = Host(name=...)", Spot(str(path), 1)
+                "host file",
+                "has no host",
+                "",
+                "one Host, bound to a name outside of functions and lists",
+                "host = Host(...)",
+                Spot(str(path), 1),
             )
         )
-    names = ", ".join(str(h.name) for h in hosts)
+    names = ", ".join(_name(h) for h in hosts)
     first, second = origin_of(hosts[0]), origin_of(hosts[1])
     raise MistakeError(
         Mistake(
             "Host", "the file has two hosts", names, "one Host a file", "move one to a file of its own", second, first
         )
     )
+
+
+def _name(host: Host) -> str:
+    """Return the host's name; empty where a mistake leaves it unknown."""
+    return "" if is_unseen(host.name) else str(host.name)
 
 
 def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
@@ -137,7 +150,7 @@ def _explain(error: BaseException, path: Path, found: list[Mistake]) -> None:
         )
     elif isinstance(error, ImportError):
         text = re.sub(r" \(/[^()]*\)$", "", text)  # where a module is kept here is no help
-        made = Mistake("import", text, "", "modules beside the host file, or installed", "", spot)
+        made = Mistake("import", text, "", "modules beside the host file, or installed", _import_meant(error), spot)
     elif isinstance(error, MemoryError):
         limit = "takes more memory than a host file may have"
         made = Mistake("host file", limit, "", "--memory-limit MIB", "let the file only describe the host", spot)
@@ -170,11 +183,32 @@ def _not_utf8(file: str) -> Mistake | None:
     return None
 
 
+def _import_meant(error: ImportError) -> str:
+    """Return what an import of our own was probably meant to be, in words; empty where nothing is near."""
+    module, _, name = (error.name or "").rpartition(".")
+    if not (error.name or "").startswith("nixwright"):
+        return ""
+    try:
+        if isinstance(error, ModuleNotFoundError):
+            names = [m.name for m in pkgutil.iter_modules(import_module(module).__path__)]
+        else:  # what it has no name for stands in quotes in Python's own words
+            module, name = error.name or "", str(error).partition("'")[2].partition("'")[0]
+            names = [n for n in vars(import_module(module)) if not n.startswith("_")]
+    except (ImportError, AttributeError):
+        return ""
+    near = nearest(name, names)
+    told = f"{module}.{near}" if isinstance(error, ModuleNotFoundError) else near
+    return f"did you mean {told}?" if near else f"{module} has {', '.join(sorted(names))}" if len(names) < _FEW else ""
+
+
+_FEW = 12  # names that a message lists
+
+
 def _first_line(error: BaseException) -> str:
     """The exception's own words, short: the first line, of 200 characters at most."""
     lines = str(error).strip().splitlines()
     limit = 200
-    return (lines[0] if len(lines[0]) <= limit else f"{lines[0][:limit]}…") if lines else "without a word"
+    return (lines[0] if len(lines[0]) <= limit else f"{lines[0][:limit]}…") if lines else "raised without a message"
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -19,12 +19,12 @@ from nixwright.layout.disk import Disk  # noqa: TC001 - as above
 from nixwright.layout.model import Layout
 from nixwright.options.settings import Setting
 from nixwright.parts.base import Context, Fact, Part, UserView
-from nixwright.record import field_origin, is_broken, origin_of, record
+from nixwright.record import field_origin, is_broken, origin_of, record, shown
 from nixwright.reference import Reference, Secret, Use
 from nixwright.report.mistakes import HIDDEN
 from nixwright.runbook import Phase, Step
 from nixwright.ssh_key import wrong_with
-from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen
+from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen, wrong_fields
 
 if TYPE_CHECKING:
     from nixwright.nix.values import Value
@@ -110,6 +110,11 @@ class Host:
         if not _RELEASE.fullmatch(self.state_version):
             fix = "the release that the host was first installed with"
             yield Mistake("state_version", "is no NixOS release", repr(self.state_version), 'as in "26.05"', fix)
+        for index, part in enumerate(self.parts):
+            if not is_open(part) and any(part == p for p in self.parts[:index] if not is_open(p)):
+                yield Mistake(
+                    f"parts[{index}]", "is given twice", shown(part), "each part once", "remove one of the two"
+                )
         names: dict[str, int] = {}
         for index, user in enumerate(self.users):
             if is_unseen(user) or is_unseen(user.name):
@@ -192,11 +197,13 @@ class Host:
             yield Mistake("Host.host_id", "is missing, and ZFS needs one", "", allowed, NEW_ID, origin_of(self))
         paths = {s.path for s in settings if s.value is not False}
         open_world = is_unseen(self.imports, self.parts, self.settings) or bool(self.imports) or is_open(self.parts)
-        for user in self.known_users():
-            yield from independent(() if open_world else _groups(user, paths))
+        users = () if open_world else self.known_users()
+        groups = list(independent(*(_groups(user, paths) for user in users)))
+        yield from groups
         seen = UNSEEN if layout.open else layout
         yield from independent(*(reference.rules(seen, use) for reference, use in self.secret_uses()))
-        yield from independent(self._administered())
+        if not any(m.fix.endswith(" wheel?") for m in groups):  # one who was meant to be in it is told of
+            yield from independent(self._administered())
 
     def _administered(self) -> Iterator[Mistake]:
         """Somebody can log in and become root."""
@@ -215,11 +222,14 @@ _STATE_VERSION = "The release of the first installation: it stays when NixOS is 
 
 def _view(user: User) -> UserView:
     """Return a user as parts see it; one that is not known cannot be looked at."""
-    return UserView(*[UNSEEN] * 3) if is_unseen(user) else UserView(user.name, _all(user.groups), _all(user.ssh_keys))
+    if is_unseen(user):
+        return UserView(UNSEEN, UNSEEN, UNSEEN)
+    return UserView(user.name, _right(user, "groups"), _right(user, "ssh_keys"))
 
 
-def _all(words: Sequence[str]) -> tuple[str, ...]:
-    return UNSEEN if is_unseen(words) else tuple(words)
+def _right(user: User, name: str) -> tuple[str, ...]:
+    words: Sequence[str] = getattr(user, name)
+    return UNSEEN if is_unseen(words) or name in wrong_fields(user) else tuple(words)
 
 
 def _user_settings(user: User) -> Iterator[Setting]:

@@ -290,6 +290,7 @@ def _confine(limits: Limits, output: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = sys.stderr = os.fdopen(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # should the parent be gone, a loop still ends; a little over the limit, so that the parent's word comes first

@@ -10,6 +10,7 @@ Called by hand, a wrong record raises `MistakeError` at once. Where mistakes are
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
@@ -195,7 +196,18 @@ def _placed(mistake: Mistake, thing: object) -> Mistake:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: short, on one line; a record by its name."""
-    text = f"{type(value).__name__}(...)" if dataclasses.is_dataclass(value) else repr(value)
+    """Return a value as a message shows it: short, on one line, and the same each time; a record by its name."""
+    if isinstance(value, type):
+        text = f"the class {value.__name__}"
+    elif callable(value) and hasattr(value, "__qualname__"):
+        text = f"the function {value.__qualname__}"
+    elif dataclasses.is_dataclass(value):
+        text = f"{type(value).__name__}(...)"
+    elif isinstance(value, list | tuple) and any(map(dataclasses.is_dataclass, value)):
+        text = f"[{', '.join(map(shown, value))}]"
+    elif isinstance(value, set | frozenset) and value:
+        text = f"{{{', '.join(sorted(map(repr, value)))}}}"
+    else:
+        text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))  # where it is in memory tells nobody anything
     limit = 60
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

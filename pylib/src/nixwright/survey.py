@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_DEPTH = 50  # levels of a setting's value: NixOS has no option that takes ten
 # Rules of NixOS over settings that say the same as a rule of ours, by the field that ours names.
 _SAME = {
     "networking.hostId": "Host.host_id",
@@ -172,6 +173,10 @@ class _Look:
             return
         for text, value in host.settings.items():
             origin = field_origin(host, f"settings.{text}")
+            if _is_deep(value):
+                what, allowed = "is nested too deep, or holds itself", f"{_DEPTH} levels at most"
+                self.tell([Mistake(text, what, "", allowed, "write it out", origin)])
+                continue
             try:
                 yield Setting(parse_path(text), value, origin, f"Host.settings.{text}", "", "settings", user=True)
             except ValueError as error:
@@ -185,6 +190,11 @@ class _Look:
             report(*self.told)
         if self.error is not None:
             raise self.error
+
+
+def _is_deep(value: object, left: int = _DEPTH) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return not left or any(_is_deep(v, left - 1) for v in inner)
 
 
 def _secrets(host: Host) -> Iterator[Setting]:

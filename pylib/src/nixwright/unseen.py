@@ -75,20 +75,24 @@ def is_open(thing: object) -> bool:
     return any(t is UNSEEN for t in inside(thing))
 
 
-def inside(thing: object) -> Iterator[Any]:
-    """Every record in a record, a list, a tuple or a dict, itself too, and every `UNSEEN`, as often as it is met."""
+def inside(thing: object, deep: int = 50) -> Iterator[Any]:
+    """Every record in a record, a list, a tuple or a dict, itself too, and every `UNSEEN`, as often as it is met.
+
+    What is nested deeper than `deep` is left out: it may hold itself.
+    """
+    inner: Iterable[object] = ()
     if thing is UNSEEN:
         yield thing
     elif isinstance(thing, list | tuple):
-        for each in thing:
-            yield from inside(each)
+        inner = thing
     elif isinstance(thing, dict):
-        for each in thing.values():
-            yield from inside(each)
+        inner = thing.values()
     elif dataclasses.is_dataclass(thing):
         yield thing
-        for field in dataclasses.fields(thing):
-            yield from inside(getattr(thing, field.name))
+        inner = [getattr(thing, field.name) for field in dataclasses.fields(thing)]
+    if deep:
+        for each in inner:
+            yield from inside(each, deep - 1)
 
 
 def independent(*rules: Iterable[T]) -> Iterator[T]:

@@ -67,7 +67,8 @@ def load_hosts(args: argparse.Namespace, *, about: bool | Question = False) -> H
     loaded = load(files, root, limits, on_done=_progress(len(files)), about=about)
     for host in loaded:
         if host.output:  # what a host file prints is for its author, and no part of what we say
-            sys.stderr.write(host.output if host.output.endswith("\n") else f"{host.output}\n")
+            said = mistakes.plain(host.output)
+            sys.stderr.write(said if said.endswith("\n") else f"{said}\n")
     found = [(h.source, m) for h in loaded for m in sorted(h.mistakes, key=_line)]
     found += _same_names(loaded)
     return Hosts(root, tuple(loaded), tuple(mistakes.told_once(found)))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # A line that speaks of one of these may hold it, and is not shown.
 _SECRET = re.compile(r"passw|psk|secret|token|private|credential", re.IGNORECASE)
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 HIDDEN = "(not shown)"
 _NAMES_SHOWN = 3
 
@@ -88,7 +89,12 @@ def _one(told: Told, root: Path, *, source_lines: bool) -> str:
     if len(told.hosts) > 1:
         names = ", ".join(_named(h, root) for h in told.hosts[:_NAMES_SHOWN])
         lines.append(f"  in       {len(told.hosts)} hosts: {names}{', …' if len(told.hosts) > _NAMES_SHOWN else ''}")
-    return "".join(f"{t}\n" for t in lines)
+    return plain("".join(f"{t}\n" for t in lines))
+
+
+def plain(text: str) -> str:
+    """Return text as a terminal can print it: what would steer it (colours, bells, going back) is spelled out."""
+    return _STEERS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _source(file: str, line: int, field: str) -> list[str]:

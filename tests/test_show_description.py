@@ -62,7 +62,7 @@ def test_secrets_are_places(pibox: Loaded) -> None:
         "passphrase of cryptkey": "typed at boot",
         "passphrase of cryptroot": "typed at boot, only where the key file fails",
         "password of ivan": "/persist/passwords/ivan",
-        "boot.initrd.network.ssh.hostKeys": "/persist/etc/ssh/initrd_ssh_host_ed25519_key",
+        "ssh host key of stage 1": "/persist/etc/ssh/initrd_ssh_host_ed25519_key",
     }
 
 

@@ -17,7 +17,8 @@ from nixwright.nix.printer import print_expr
 from nixwright.nix.values import Commented, Override
 from nixwright.options.check import dotted
 from nixwright.options.schema import Schema
-from nixwright.record import is_broken, origin_of
+from nixwright.parts.facts import KeptPath
+from nixwright.record import origin_of
 from nixwright.settlement import leaves, settle
 from nixwright.source.spell import is_default, text
 from nixwright.survey import said_by
@@ -41,8 +42,10 @@ _IN_MEMORY = {"tmpfs", "ramfs"}
 _SECRET_AT = re.compile(
     r"(pass(word|wd|phrase)|secret|token|credential|environment|auth|private|key)\w*(files?|path)$", re.IGNORECASE
 )
-_SECRETS_AT = (("boot", "initrd", "network", "ssh", "hostKeys"), ("boot", "initrd", "secrets"))
+_STAGE_1_KEY = ("boot", "initrd", "network", "ssh", "hostKeys")
+_SECRETS_AT = (_STAGE_1_KEY, ("boot", "initrd", "secrets"))
 _TOLD_ELSEWHERE = (("disko",), ("boot", "initrd", "luks"), ("services", "openssh", "hostKeys"))
+_DRAWN = (720, 340)  # pixels: for a page, for a phone
 _SERVED = ("services", "programs", "virtualisation", "security", "hardware")
 
 
@@ -52,9 +55,10 @@ def describe(host: Host, layout: Layout, context: Context) -> Data:
     Sizes and offsets are bytes; None is what the host file does not say.
     """
     settled = settle(said_by(host, context), Schema.shipped())
-    parts = [p for p in (host.board, *host.parts) if not is_broken(p)]
+    parts = host.members
+    kept = [f for f in context.facts if isinstance(f, KeptPath)]
     mounts = [*storage.mounts(layout), *_other_mounts(settled.settings, layout)]
-    mounts.sort(key=lambda m: str(m["path"]))
+    mounts = sorted((m for m in mounts if m["path"] not in {k.path for k in kept}), key=lambda m: str(m["path"]))
     return {
         "name": host.name,
         "host_id": host.host_id,
@@ -67,14 +71,14 @@ def describe(host: Host, layout: Layout, context: Context) -> Data:
         "pools": storage.pools(layout),
         "mounts": mounts,
         "swaps": storage.swaps(layout),
-        "survival": _survival(mounts),
+        "survival": _survival(mounts, kept),
         "picture": picture.terminal(layout) if host.disks else "",
+        "drawings": {str(w): picture.svg(layout, w) for w in _DRAWN} if host.disks else {},  # SVG, by width
         "facts": [_fact(f) for f in context.facts],
         "firewall": _firewall(settled.settings),
         "users": [_user(u) for u in host.users],
-        "secrets": [*_passphrases(layout), *_secret_files(settled.settings)],
+        "secrets": _secrets(host, layout, settled.settings),
         "services": list(_services(settled.settings)),
-        "checks": [{"name": c.name, "proves": c.proves} for p in parts for c in p.checks(context)],
         "replaced": [_replaced(r.setting, r.by) for r in settled.replaced],
         "settings": [_setting(s) for s in settled.settings if s.user],
         "imports": list(host.imports),
@@ -166,12 +170,21 @@ def _other_mounts(settings: Sequence[Setting], layout: Layout) -> Iterator[Data]
         }
 
 
-def _survival(mounts: Sequence[Mapping[str, Any]]) -> Data:
-    """Say which directories a boot wipes and which it keeps; `but` are the kept ones inside a wiped one."""
+def _survival(mounts: Sequence[Mapping[str, Any]], paths: Sequence[KeptPath]) -> Data:
+    """Say which directories a boot wipes and which it keeps; `but` are the kept ones inside a wiped one.
+
+    `kept` are whole file systems, `paths` the single paths that stay where the rest goes, with where they lie.
+    """
     wiped = [str(m["path"]) for m in mounts if m["wiped"]]
     kept = sorted(str(m["path"]) for m in mounts if not m["wiped"])
     gone = sorted({*(p for p in wiped if p != "/"), *(_FILLED if "/" in wiped else ())} - set(kept))
-    return {"wiped": [{"path": p, "but": [k for k in kept if is_below(k, p)]} for p in gone], "kept": kept}
+    single = sorted(paths, key=lambda k: k.path)
+    stay = [*kept, *(k.path for k in single)]
+    return {
+        "wiped": [{"path": p, "but": sorted(k for k in stay if is_below(k, p))} for p in gone],
+        "kept": kept,
+        "paths": [{"path": k.path, "source": k.source, "is_file": k.is_file} for k in single],
+    }
 
 
 # What the settings come to
@@ -197,10 +210,29 @@ def _services(settings: Sequence[Setting]) -> Iterator[Data]:
             name = ".".join(path[:-1])
             if path[-1] == "enable" and path[0] in _SERVED and _bare(value) is True and name not in seen:
                 seen.add(name)
-                yield {"name": name, "by": setting.field, "user": setting.user}
+                yield {"name": name, "by": setting.field, "user": setting.user, "line": setting.origin.place()[1]}
+
+
+def _secrets(host: Host, layout: Layout, settings: Sequence[Setting]) -> list[Data]:
+    """Return every secret that the host expects, by what it is for and where it lies, each once."""
+    found = [*_passphrases(layout)]
+    for reference, use in host.secret_uses():
+        what = use.what.replace("`", "").removeprefix("the ")
+        where = _brief(reference.at).strip('"')
+        found.append({"what": what, "kind": type(reference).__name__, "where": where, "by": use.field})
+    known = {f["where"] for f in found}
+    return found + [s for s in _secret_files(settings) if s["where"] not in known]
 
 
 def _passphrases(layout: Layout) -> Iterator[Data]:
+    for pool in layout.pools:
+        if pool.encryption == "native":
+            yield {
+                "what": f"passphrase of {pool.name}",
+                "kind": "passphrase",
+                "where": "typed at boot",
+                "by": "Zpool.encryption",
+            }
     for luks in layout.luks:
         if luks.asks:
             where = "typed at boot, only where the key file fails" if luks.key else "typed at boot"
@@ -211,7 +243,7 @@ def _secret_files(settings: Sequence[Setting]) -> Iterator[Data]:
     for setting in settings:
         for path, value in leaves(setting.path, setting.value):
             for where in _secrets_at(path, _bare(value)):
-                what = f"password of {path[2]}" if path[:2] == ("users", "users") else dotted(path)
+                what = "ssh host key of stage 1" if path == _STAGE_1_KEY else dotted(path)
                 yield {"what": what, "kind": "file", "where": where, "by": setting.field}
 
 

@@ -19,6 +19,7 @@ COMMANDS = (
     "runbook",
     "schema",
     "set",
+    "show",
     "test",
     "update",
     "verification",

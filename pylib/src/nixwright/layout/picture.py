@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _WIDTH = 80
 _PER_HALVING = 12  # pixels of height for each factor of two: 32 MiB and 1 TB both stay visible
 _SVG_WIDTH, _LINE, _PAD = 720, 18, 8
+_REST = 1 << 40  # bytes: as what the rest of a disk is drawn whose size is not said
+_CHARACTER = 7.9  # pixels that a character of the picture is wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +56,73 @@ def terminal(layout: Layout) -> str:
     return "\n".join(out) + "\n"
 
 
-def svg(layout: Layout) -> str:
-    """Return the picture as an SVG document, with a line feed at the end."""
+def svg(layout: Layout, width: int = _SVG_WIDTH) -> str:
+    """Return the picture as an SVG document `width` pixels wide, with a line feed at the end.
+
+    Text that is wider is broken into lines. A page that holds the picture chooses its colours by `--ink`, `--paper`,
+    `--box` and `--wiped`.
+    """
     body: list[str] = []
-    y = _LINE
+    y = 0
     for name, disk in zip(layout.names, layout.disks, strict=True):
-        body.append(_text(_PAD, y, f"{name}: {disk.path}", "title"))
-        y += _PAD
+        y = _paragraph(body, f"{name}: {disk.path}", (0, y, width), "title") + _PAD
         for box in _boxes(disk):
             where = f"{told(box.start)} + {told(box.size) if box.size else 'the rest'}"
-            height = _LINE * (1 + len(box.lines)) + 2 * _PAD + _height(box.size)
-            body.append(_rect(_PAD, y, _SVG_WIDTH - 2 * _PAD, height, "partition"))
-            body.append(_text(2 * _PAD, y + _LINE, f"{box.title}   {where}", "label"))
-            for index, (depth, text) in enumerate(box.lines):
-                left, top = 2 * _PAD * (depth + 1), y + _PAD + _LINE * (index + 1)
-                inner = height - 2 * _PAD - _LINE * (index + 1) - _PAD * depth
-                body.append(_rect(left, top, _SVG_WIDTH - 2 * left, max(inner, _LINE), "inside"))
-                body.append(_text(left + _PAD, top + _LINE - 4, text, "label"))
-            y += height
-        y += 2 * _LINE
+            y = _drawn(body, box, (0, y, width), [box.title, where])
+        y += _LINE
     for title, rows in _pools(layout):
-        body.append(_text(_PAD, y, title, "title"))
+        y = _paragraph(body, title, (0, y, width), "title")
         for row in rows:
-            y += _LINE
-            body.append(_text(3 * _PAD, y, row, "wiped" if row.endswith("wiped at boot") else "label"))
-        y += 2 * _LINE
-    style = (
-        "text{font:13px monospace;white-space:pre}.title{font-weight:bold}.wiped{fill:#b00}"
-        ".partition{fill:#f4f4f4;stroke:#333}.inside{fill:#fff;stroke:#888}"
+            words = row if width >= _SVG_WIDTH else re.sub(r" {2,}", "  ", row)
+            y = _paragraph(body, words, (2 * _PAD, y, width), "wiped" if "wiped at boot" in row else "label")
+        y += _LINE
+    head = (
+        f'<svg class="layout" xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" viewBox="0 0 {width} {y}"'
     )
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{_SVG_WIDTH}" height="{y}" viewBox="0 0 {_SVG_WIDTH} {y}">'
-    return "\n".join([head, f"<style>{style}</style>", *body, "</svg>", ""])
+    about = f'role="img" aria-label="what the disks hold"><style>{_STYLE}</style>'
+    return "\n".join([f"{head} {about}", *body, "</svg>", ""])
+
+
+_STYLE = (
+    "svg.layout text{font:13px ui-monospace,monospace;white-space:pre;fill:var(--ink,#222)}"
+    "svg.layout .title{font-weight:bold}svg.layout .wiped{fill:var(--wiped,#b00)}"
+    "svg.layout rect{fill:var(--paper,#fff);stroke:var(--ink,#222);stroke-opacity:.45}"
+    "svg.layout .partition{fill:var(--box,#f4f4f4)}"
+)
+
+
+def _drawn(body: list[str], box: Box, place: tuple[int, int, int], title: list[str]) -> int:
+    """Draw a partition and, nested in it, what it holds; return where the next begins."""
+    left, top, width = place
+    heads = _wrapped("   ".join(title), width - 2 * _PAD)
+    lines = [_wrapped(text, width - 4 * _PAD * depth - 2 * _PAD) for depth, text in box.lines]
+    inner = sum(_LINE * len(wrapped) + _PAD for wrapped in lines)
+    height = _LINE * len(heads) + inner + _PAD * (len(lines) + 1) + _height(box.size or _REST)
+    body.append(_rect(left, top, width, height, "partition"))
+    y = _lines_at(body, heads, left + _PAD, top, "label")
+    bottom = top + height
+    for (depth, _), wrapped in zip(box.lines, lines, strict=True):
+        indent, bottom = 2 * _PAD * depth, bottom - _PAD
+        body.append(_rect(left + indent, y + _PAD // 2, width - 2 * indent, bottom - y - _PAD // 2, "inside"))
+        y = _lines_at(body, wrapped, left + indent + _PAD, y + _PAD // 2, "label") + _PAD // 2
+    return top + height
+
+
+def _paragraph(body: list[str], text: str, place: tuple[int, int, int], kind: str) -> int:
+    left, top, width = place
+    return _lines_at(body, _wrapped(text, width - left), left, top, kind)
+
+
+def _lines_at(body: list[str], lines: list[str], left: int, top: int, kind: str) -> int:
+    """Add lines of text and return where the next begins."""
+    for number, line in enumerate(lines, 1):
+        body.append(_text(left, top + _LINE * number - 4, line, kind))
+    return top + _LINE * len(lines)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a text into lines of so many pixels; runs of blanks that align columns stay."""
+    return textwrap.wrap(text, max(8, int(width / _CHARACTER)), drop_whitespace=True, subsequent_indent="  ") or [""]
 
 
 def _boxes(disk: Disk) -> Iterator[Box]:

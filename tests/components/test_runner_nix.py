@@ -85,6 +85,16 @@ def test_a_builder_that_is_not_there_is_said_before_anything_is_built(tmp_path: 
     assert only.returncode == 1, "only skips are no success"
 
 
+def test_without_kvm_it_is_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = derivation("vm-test-run-boots", PASSES, 'requiredSystemFeatures = [ "kvm" "nixos-test" ];')
+    root = project(tmp_path / "p", GREEN | {"hello-boots": asks})
+    monkeypatch.setenv("NIX_USER_CONF_FILES", str(tmp_path / "nix.conf"))
+    (tmp_path / "nix.conf").write_text("system-features = nixos-test\n")
+    done = run_tests(root)
+    assert done.returncode == 0, done.stdout
+    assert "no builder has KVM: QEMU emulates 1 of the checks, ten times slower" in done.stdout
+
+
 def test_another_system(tmp_path: Path) -> None:
     wrong = GREEN["hello-boots"].replace('system = "', 'system = "riscv64-linux"; was = "')
     root = project(tmp_path / "p", GREEN | {"hello-boots": wrong})

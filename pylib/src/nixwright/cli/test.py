@@ -50,6 +50,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         metavar="PATTERN",
         help="checks that may lack a builder; others fail",
     )
+    parser.add_argument(
+        "--note", metavar="TEXT", help="kept with the results: on what they ran, beside Nix and nixpkgs"
+    )
     parser.add_argument("--flake", metavar="REF", help="the flake that has the checks (default: the project's)")
     parser.add_argument(
         "--override-input", nargs=2, action="append", default=[], metavar=("NAME", "REF"), help="as nix'"
@@ -204,7 +207,11 @@ def _versions(args: argparse.Namespace) -> list[tuple[str, str]]:
 
     pinned = dict(args.override_input).get("nixpkgs") or locked(args.root / "flake.lock", "nixpkgs")
     kvm = "with KVM" if os.access("/dev/kvm", os.W_OK) else "without KVM"
-    return [("system", f"{args.system} {kvm}"), *([("nixpkgs", pinned)] if pinned else [])]
+    return [("system", f"{args.system} {kvm}"), *([("nixpkgs", pinned)] if pinned else []), *_note(args)]
+
+
+def _note(args: argparse.Namespace) -> list[tuple[str, str]]:
+    return [("on", args.note)] if args.note else []
 
 
 def _list(wanted: Sequence[Wanted], state: Path) -> None:

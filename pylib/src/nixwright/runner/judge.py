@@ -88,8 +88,6 @@ def not_run(  # noqa: PLR0913 - all that the sentence says
 
 def _advice(lacks: Sequence[str]) -> str:
     """Say what to do for a feature of this machine."""
-    if "kvm" in lacks:
-        return " (/dev/kvm is not there or not open to the builders; without it: system-features += kvm, and patience)"
     if "uid-range" in lacks:
         return " (containers: auto-allocate-uids = true, experimental-features += auto-allocate-uids cgroups)"
     return ""

@@ -17,6 +17,12 @@ def test_a_unit_that_failed_in_a_container() -> None:
     assert found.lines[0] == '  File "<string>", line 5, in <module>'
 
 
+def test_the_lines_of_a_traceback_are_those_of_the_scenarios_file() -> None:
+    progress = followed("driver-badbox", "2.34.8")
+    progress.script = "checks/box/greet.py"
+    assert verdict(progress, 1).excerpt.lines[0] == "  checks/box/greet.py:5, in <module>"
+
+
 def test_a_test_of_a_vm_that_failed_without_its_drivers_frames() -> None:
     found = verdict(followed("driver-vm", "2.34.8"), 1).excerpt
     assert found.subtest == "the lamp is lit"

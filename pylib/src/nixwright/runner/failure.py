@@ -24,13 +24,14 @@ _FAILS = (
     re.compile(rf'unit "(?P<unit>{_UNIT})" (?:reached state "failed"|is inactive)'),
     re.compile(rf"Dependency failed for (?P<unit>{_UNIT})"),
 )
-_OURS = re.compile(r'^  File "<string>", line \d+')
+_OURS = re.compile(r'^  File "<string>", line (?P<line>\d+)')
 
 
-def excerpt(lines: Sequence[str], *, whole: bool = True) -> Excerpt:
+def excerpt(lines: Sequence[str], *, whole: bool = True, script: str = "") -> Excerpt:
     """Return what matters of the log of a check that failed; without the test driver's words, the log's end.
 
     `lines` are without escape codes; with `whole` False they are of something else that was built, such as the driver.
+    `script` is the file whose lines the traceback counts, where it is known.
     """
     begin = next((n for n, line in enumerate(lines) if line.startswith(_MARK)), None) if whole else None
     if begin is None:
@@ -39,7 +40,9 @@ def excerpt(lines: Sequence[str], *, whole: bool = True) -> Excerpt:
     subtest, message, end = _message(lines, begin)
     units = _failed_units([*lines[:begin], message])
     named = [u for u in units if u in message] or units
-    return Excerpt(subtest, message, tuple(_traceback(lines[end:])), tuple(named), tuple(_journal(lines, named)))
+    return Excerpt(
+        subtest, message, tuple(_traceback(lines[end:], script)), tuple(named), tuple(_journal(lines, named))
+    )
 
 
 def _message(lines: Sequence[str], begin: int) -> tuple[str, str, int]:
@@ -61,7 +64,7 @@ def _last_words(lines: Sequence[str], begin: int) -> str:
     return next((line for line in reversed(block) if line.strip() and not line.startswith(" ")), "")
 
 
-def _traceback(lines: Sequence[str]) -> list[str]:
+def _traceback(lines: Sequence[str], script: str) -> list[str]:
     """Return the user's own frames of the traceback and its last words: the driver's frames help nobody."""
     found: list[str] = []
     keep = False
@@ -71,7 +74,7 @@ def _traceback(lines: Sequence[str]) -> list[str]:
         elif not line.startswith(" "):
             keep = True
         if keep and line.strip() and not line.startswith("Traceback ") and not set(line.strip()) <= {"^", "~"}:
-            found.append(line)
+            found.append(_OURS.sub(rf"  {script}:\g<line>", line) if script else line)
     return _middle_out(list(dict.fromkeys(found)))
 
 

@@ -44,6 +44,7 @@ class Progress:
     """The state of one build of a check; feed it every event. Times are of `time.monotonic`."""
 
     derivation: str
+    script: str = ""  # the file of the scenario, from the project's directory
     phase: Phase = Phase.WAITING
     building: dict[int, str] = field(default_factory=dict)  # activity to derivation
     built: int = 0

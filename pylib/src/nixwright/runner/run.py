@@ -274,7 +274,7 @@ class _Running:
     async def _one(self, one: Wanted) -> CheckResult:
         """Build one check, or run its driver, and say what came of it."""
         job = self.jobs[one.title]
-        progress = Progress(job.drv_path)
+        progress = Progress(job.drv_path, one.script)
         log = self.request.state / "logs" / f"{logs.file_name(one.title)}.log"
         driver = _driver(job) if self.request.keep else None
         outputs = [path for path in job.outputs.values() if path]

@@ -40,6 +40,11 @@ class Wanted:
         return self.attribute.removesuffix(f"-{self.sabotage}") if self.sabotage else self.attribute
 
     @property
+    def script(self) -> str:
+        """The file that gen wrote its scenario to; empty where it has none."""
+        return f"checks/{self.host}/{self.name}.py" if self.machines else ""
+
+    @property
     def title(self) -> str:
         """The name for people."""
         return f"{self.check} (sabotage: {self.sabotage})" if self.sabotage else self.check

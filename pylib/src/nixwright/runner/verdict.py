@@ -128,6 +128,6 @@ def _excerpt(progress: Progress, derivation: str = "") -> Excerpt:
     if not derivation:
         return Excerpt()
     if derivation == progress.derivation:
-        return excerpt(list(progress.lines))
+        return excerpt(list(progress.lines), script=progress.script)
     log = [text for drv, text in progress.elsewhere if drv == derivation]
     return excerpt(log[-_LOG_OF_OTHER:], whole=False)

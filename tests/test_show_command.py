@@ -144,6 +144,25 @@ def test_words_that_make_no_sense(project: Project) -> None:  # noqa: F811
     assert "a page shows one host" in project.run("show", "hosts", "--html", "x.html").err
 
 
+def test_pools_mirrors_and_what_lies_outside_partitions(project: Project) -> None:  # noqa: F811
+    member = 'Partition("data", REST, Luks("crypt{0}", opens_with=[Passphrase()], content=tank.member()))'
+    disks = [
+        f'Disk("/dev/disk/by-id/ata-{n}", GPT(Raw("loader", KiB(32), MiB(8)), Partition("boot", MiB(512), '
+        f"ESP(at={at!r}), start=MiB(16)), {member.format(n)}), size=GiB(500))"
+        for n, at in ((1, "/boot"), (2, None))
+    ]
+    source = SMALLEST.replace("Disk, Ext4, MiB,", "Dataset, Disk, GiB, KiB, Luks, MiB, Passphrase, Raw, Zpool,")
+    source = re.sub(r"disks=\[.*?\n    \]", f"disks=[{', '.join(disks)}], host_id='abcdef01'", source, flags=re.DOTALL)
+    tank = 'tank = Zpool("tank", mode="mirror", datasets=[Dataset("root", at="/")])'
+    answer = project.run("show", project.host(source.replace("host = ", f"{tank}\nhost = "), "vm"))
+    assert answer.err == ""
+    assert "outside: loader at 32 KiB, 8 MiB\n" in answer.out
+    assert "pools      tank  mirror of crypt1 and crypt2, compression lz4, native mounts\n" in answer.out
+    assert "tank/root, in crypt1 and crypt2\n" in answer.out
+    assert "vfat on partition 1 of disk1\n" in answer.out
+    assert "499.5 GiB" in answer.out
+
+
 def disk(*labels: str) -> dict[str, object]:
     content = {"kind": "ext4", "at": "/", "keys": []}
     parts = [{"number": i, "label": t, "size": 1 << 30, "content": content} for i, t in enumerate(labels, 1)]

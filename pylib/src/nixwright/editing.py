@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nixwright.errors import Mistake, MistakeError, NixwrightError
 from nixwright.report.mistakes import HIDDEN
 from nixwright.source.edit import get_value, remove_value, set_value
+from nixwright.source.field import parse, said
 from nixwright.source.records import all_fields, beside_ours, holds
 from nixwright.source.running import agrees, look
 from nixwright.source.secrets import scan
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from nixwright.source.edit import Edit, Records
+    from nixwright.source.edit import Edit, Found, Records
     from nixwright.source.secrets import Finding
 
 
@@ -87,15 +88,46 @@ def edited(before: str, wishes: Sequence[Wish], records: Records, file: str) -> 
 def _one(before: str, wish: Wish, records: Records, file: str) -> tuple[Edit, object]:
     if wish.words is None:
         return remove_value(before, wish.field, records, file=file), None
-    found = get_value(before, wish.field, records, file=file)
+    try:
+        found = get_value(before, wish.field, records, file=file)
+    except MistakeError:
+        if (outer := _unwritten(before, wish.field, records, file)) is None:
+            raise
+        return _in_new_dict(before, wish, outer, records, file)
     value = from_words(wish.words, found.value, holds(found.owner, found.levels), _bound(before))
-    secrets = secrets_in(wish.field, value)
+    _refuse_secrets(wish.field, value, Line(file, found.line))
+    return set_value(before, wish.field, value, records, file=file), value
+
+
+def _unwritten(before: str, field: str, records: Records, file: str) -> tuple[str, Found] | None:
+    """Return the field above that takes a dict and is not written yet, as `settings` may be; None without one."""
+    steps = parse(field)
+    for length in range(len(steps) - 1, 0, -1):
+        above = said(steps[:length])
+        try:
+            found = get_value(before, above, records, file=file)
+        except MistakeError:
+            continue
+        return (above, found) if not found.written and holds(found.owner, found.levels).only(dict) else None
+    return None
+
+
+def _in_new_dict(before: str, wish: Wish, outer: tuple[str, Found], records: Records, file: str) -> tuple[Edit, object]:
+    """Write a dict with one entry where there is none."""
+    above, found = outer
+    key = ".".join(step.text for step in parse(wish.field)[len(parse(above)) :])
+    value = from_words(wish.words or (), None, holds(found.owner, found.levels + 1), _bound(before))
+    _refuse_secrets(wish.field, value, Line(file, found.line))
+    return set_value(before, above, {key: value}, records, file=file), value
+
+
+def _refuse_secrets(field: str, value: object, where: Line) -> None:
+    secrets = secrets_in(field, value)
     if secrets:
         what = f"looks like {secrets[0].looks_like}: a host file is no place for a secret"
         allowed = "a reference: a path on the target, an environment file, a systemd credential"
         fix = 'write the secret there, and its place here, as in SecretFile("/persist/passwords/ivan")'
-        raise MistakeError(Mistake(wish.field, what, HIDDEN, allowed, fix, Line(file, found.line)))
-    return set_value(before, wish.field, value, records, file=file), value
+        raise MistakeError(Mistake(field, what, HIDDEN, allowed, fix, where))
 
 
 def secrets_in(field: str, value: object) -> list[Finding]:

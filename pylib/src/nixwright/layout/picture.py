@@ -67,7 +67,7 @@ def svg(layout: Layout, width: int = _SVG_WIDTH) -> str:
     for name, disk in zip(layout.names, layout.disks, strict=True):
         y = _paragraph(body, f"{name}: {disk.path}", (0, y, width), "title") + _PAD
         for box in _boxes(disk):
-            where = f"{told(box.start)} + {told(box.size) if box.size else 'the rest'}"
+            where = f"{told(box.size) if box.size else 'the rest'}, from {told(box.start)}"
             y = _drawn(body, box, (0, y, width), [box.title, where])
         y += _LINE
     for title, rows in _pools(layout):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from nixwright.layout.sizes import told
+from nixwright.layout.sizes import GiB, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Data = Mapping[str, Any]
 
 _NOTHING = {"None", "()", "[]", "{}"}  # defaults that say only that something is not there
+_SIZE = 9  # characters of a size that reads well
+_SHOWN = ("compression", "dedup")  # properties of a pool that a reader asks for
 _CONTENT = {"zfs_member": "pool {pool}", "swap": "swap"}
 
 
@@ -31,9 +33,7 @@ def content(data: Data | None) -> list[str]:
 
 def mounts(about: Data) -> list[tuple[Data, str]]:
     """Return each mount with what it is on, and what protects it."""
-    disks = about["disks"]
-    of = {d["name"]: f" of {d['name']}" if len(disks) > 1 else "" for d in disks}
-    names = {p["device"]: f"partition {p['number']}{of[d['name']]}" for d in disks for p in d["partitions"]}
+    names = _partitions(about)
     native = {p["name"] for p in about["pools"] if p["passphrase_file"]}
     return [(m, _mount(m, names, native)) for m in about["mounts"]]
 
@@ -43,7 +43,7 @@ def _mount(data: Data, names: Mapping[str, str], native: set[str]) -> str:
     where = names.get(device, device.replace("/dev/disk/by-uuid/", "volume ").replace("/dev/disk/by-id/", ""))
     mapped = where.startswith("/dev/mapper/") and data["inside"]  # what it is in says as much
     found = [where if data["fs_type"] == "zfs" else data["fs_type"] + ("" if mapped else f" on {where}")]
-    found += [f"in {' in '.join(reversed(data['inside']))}"] if data["inside"] else []
+    found += [f"in {' and '.join(data['inside'])}"] if data["inside"] else []
     found += ["encrypted by ZFS"] if device.partition("/")[0] in native else []
     found += ["snapshots"] if data["snapshots"] else []
     return ", ".join(found)
@@ -128,8 +128,39 @@ def _short(value: str) -> str:
 
 
 def size(data: Data) -> str:
-    """Return the size of a partition."""
-    return "the rest" if data["size"] is None else told(data["size"])
+    """Return the size of a partition: exact, or where that is a long number, to a tenth of a GiB."""
+    if data["size"] is None:
+        return "the rest"
+    exact = told(data["size"])
+    return exact if len(exact) <= _SIZE else f"{data['size'] / GiB.unit:.1f} GiB"
+
+
+def outside(disk: Data) -> str:
+    """Return what a disk has outside its partitions."""
+    return ", ".join(f"{r['name']} at {told(r['start'])}, {told(r['size'])}" for r in disk["raws"])
+
+
+def pools(about: Data) -> Iterator[tuple[str, str]]:
+    """Yield every pool with what it is made of and how it is kept."""
+    places = {c["device"]: f"{c['name']}" for c in about["containers"]}
+    places |= _partitions(about)
+    for pool in about["pools"]:
+        members = " and ".join(places.get(m, m) for m in pool["members"])
+        said = [f"{pool['mode']} of {members}" if len(pool["members"]) > 1 else f"on {members}"]
+        said += ["encrypted by ZFS"] if pool["passphrase_file"] else []
+        said += [f"{told(pool['reserved'])} kept free"] if pool["reserved"] else []
+        said += [f"{name} {value}" for name, value in pool["properties"].items() if name in _SHOWN]
+        yield pool["name"], ", ".join([*said, f"{pool['mounts']} mounts"])
+
+
+def _partitions(about: Data) -> dict[str, str]:
+    """Return what to call each partition, by its device."""
+    several = len(about["disks"]) > 1
+    return {
+        p["device"]: f"partition {p['number']}" + (f" of {d['name']}" if several else "")
+        for d in about["disks"]
+        for p in d["partitions"]
+    }
 
 
 def head(about: Data) -> list[str]:

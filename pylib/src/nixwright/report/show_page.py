@@ -24,7 +24,7 @@ def page(about: Data, checks: Sequence[Data], source: str) -> str:
     known = [(c, "".join(f"<li>{escape(p)}</li>" for p in proves)) for c, proves in said.checks(checks)]
     sections = [
         _section("What survives a reboot", _survival(about)),
-        _section("Disks", drawings),
+        _section("Disks", drawings + _pairs(said.pools(about))),
         _section("Network", _pairs(said.network(about))),
         _section("Users", _pairs(said.users(about))),
         _section("Services", _chips(said.services(about))),

@@ -32,6 +32,7 @@ def screen(about: Data, checks: Sequence[Data], source: str, colours: Colours) -
         page.lines += _disk(disk, colours)
     if not about["disks"]:
         page.rows("disks", [("", "none described: what there is stays as it is")])
+    page.rows("pools", said.pools(about))
     _mounts(page, about)
     page.rows("network", said.network(about))
     page.rows("users", said.users(about))
@@ -95,7 +96,8 @@ def _disk(disk: Data, colours: Colours) -> list[str]:
             ]
             for p in disk["partitions"]
         ]
-    return [colours(head, "bold"), *drawn]
+    outside = said.outside(disk)
+    return [colours(head, "bold"), *drawn, *(_wrapped(f"outside: {outside}", WIDTH) if outside else [])]
 
 
 def _mounts(page: _Page, about: Data) -> None:

@@ -30,6 +30,7 @@ _ASKED = {
     "remote-store-dies": "quick-sleep",
     "timeout": "sleeps",
     "driver-box": "container-test-run-box",
+    "driver-assert": "container-test-run-assert",
     "driver-badbox": "container-test-run-badbox",
     "driver-lint": "container-test-run-lint",
     "driver-vm": "vm-test-run-vm",

@@ -23,6 +23,19 @@ def test_the_lines_of_a_traceback_are_those_of_the_scenarios_file() -> None:
     assert verdict(progress, 1).excerpt.lines[0] == "  checks/box/greet.py:5, in <module>"
 
 
+def test_an_exception_that_ends_python_after_the_cleanup() -> None:
+    found = verdict(followed("driver-assert", "2.34.8"), 1).excerpt
+    words = "failed units: greet.service loaded failed failed greet.service"
+    assert (found.subtest, found.message) == ("no unit has failed", words)
+    assert found.lines == (
+        '  File "<string>", line 11, in <module>',
+        '  File "<string>", line 4, in whole',
+        f"AssertionError: {words}",
+    )
+    assert found.units == ("greet.service",)
+    assert any(line.endswith(": the lamp is not there") for line in found.journal)
+
+
 def test_a_test_of_a_vm_that_failed_without_its_drivers_frames() -> None:
     found = verdict(followed("driver-vm", "2.34.8"), 1).excerpt
     assert found.subtest == "the lamp is lit"

@@ -12,6 +12,7 @@ from nixwright.tools.nix_log import BuildStarted, CopyStarted, Ended, LogLine, S
 TOLD = {
     "dead-builder": Why.NO_BUILDER,
     "dependency": Why.BUILD,
+    "driver-assert": Why.TEST,
     "driver-badbox": Why.TEST,
     "driver-box": Why.NONE,
     "driver-lint": Why.DRIVER,

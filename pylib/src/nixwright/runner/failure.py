@@ -52,10 +52,11 @@ def _message(lines: Sequence[str], begin: int) -> tuple[str, str, int]:
     if first is None:  # outside of any subtest
         return "", _last_words(lines, begin), begin
     words = [first["error"]]
-    while end < len(lines) and not lines[end].startswith(_MARK):
-        words.append(lines[end])
+    while not words[-1].endswith('"') and end < len(lines) and not lines[end].startswith(_MARK):
+        if not _SERIAL.match(lines[end]):  # machines speak on while a message is printed
+            words.append(lines[end])
         end += 1
-    return first["name"], _short("\n".join(words).removesuffix('"')), end
+    return first["name"], _short("\n".join(words).removesuffix('"').rstrip("\n")), end
 
 
 def _last_words(lines: Sequence[str], begin: int) -> str:
@@ -65,15 +66,23 @@ def _last_words(lines: Sequence[str], begin: int) -> str:
 
 
 def _traceback(lines: Sequence[str], script: str) -> list[str]:
-    """Return the user's own frames of the traceback and its last words: the driver's frames help nobody."""
+    """Return the user's own frames of the traceback and its last words: the driver's frames help nobody.
+
+    The driver prints its own assertions' tracebacks with a mark; any other exception ends Python, after the cleanup.
+    """
     found: list[str] = []
-    keep = False
-    for line in (text.removeprefix(_MARK) for text in lines if text.startswith(_MARK)):
-        if line.startswith('  File "'):
+    within = keep = False
+    for line in (text.removeprefix(_MARK) for text in lines if not _SERIAL.match(text)):
+        if line.startswith("Traceback "):
+            within, keep = True, False
+        elif not within:
+            continue
+        elif line.startswith('  File "'):
             keep = bool(_OURS.match(line))
-        elif not line.startswith(" "):
-            keep = True
-        if keep and line.strip() and not line.startswith("Traceback ") and not set(line.strip()) <= {"^", "~"}:
+        elif line.strip() and not line.startswith(" "):
+            found.append(line)
+            break
+        if keep and line.strip() and not set(line.strip()) <= {"^", "~"}:
             found.append(_OURS.sub(rf"  {script}:\g<line>", line) if script else line)
     return _middle_out(list(dict.fromkeys(found)))
 
@@ -98,7 +107,7 @@ def _journal(lines: Sequence[str], units: Sequence[str]) -> list[str]:
         # a script of a unit speaks as UNIT-start, a program as itself
         if any(unit in text for unit in units) or any(name == s or name.startswith(f"{s}-") for s in stems):
             found.append(f"{serial['machine']}: {text}")
-    return found[-JOURNAL:]
+    return list(dict.fromkeys(found))[-JOURNAL:]  # a unit that is started again and again says the same
 
 
 def _short(text: str) -> str:

@@ -170,8 +170,10 @@ def test_a_write_error_is_noticed(tmp_path: Path, image: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", at], check=False).returncode:
         pytest.skip("needs loop devices (root, and a kernel that has them)")
     try:
-        with loop(blank(at / "disk", SIZE)) as device, open_disk(device, writing=True) as opened, pytest.raises(
-            ToolError, match=rf"writing to {device} failed at byte \d+ or after: Input/output error"
+        with (
+            loop(blank(at / "disk", SIZE)) as device,
+            open_disk(device, writing=True) as opened,
+            pytest.raises(ToolError, match=rf"writing to {device} failed at byte \d+ or after: Input/output error"),
         ):
             opened.write(blocks(image))
     finally:

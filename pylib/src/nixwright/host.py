@@ -34,6 +34,7 @@ else:
     _Values = Mapping[str, Any]  # what the values may be, the option schema knows
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+HOST_NAME = "up to 63 of a-z, 0-9 and -, no - at either end"
 _HOST_ID = re.compile(r"[0-9a-fA-F]{8}")
 _RELEASE = re.compile(r"\d\d\.(05|11)")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
@@ -101,9 +102,8 @@ class Host:
 
     def wrong(self) -> Iterator[Mistake]:
         """What the types cannot say."""
-        if not _LABEL.fullmatch(self.name):
-            allowed = "up to 63 of a-z, 0-9 and -, no - at either end"
-            yield Mistake("name", "is no host name", repr(self.name), allowed, 'name="pibox"')
+        if not is_host_name(self.name):
+            yield Mistake("name", "is no host name", repr(self.name), HOST_NAME, 'name="pibox"')
         if self.host_id is not None and (not _HOST_ID.fullmatch(self.host_id) or not int(self.host_id, 16)):
             allowed = "8 hexadecimal digits, not all 0"
             yield Mistake("host_id", "is no hostId", repr(self.host_id), allowed, NEW_ID)
@@ -214,6 +214,11 @@ class Host:
             yield Mistake(
                 "Host.users", "nobody could administer the host", given, allowed, fix, field_origin(self, "users")
             )
+
+
+def is_host_name(text: str) -> bool:
+    """Tell whether a text can be the name of a host, and of its directory."""
+    return _LABEL.fullmatch(text) is not None
 
 
 NEW_ID = "head -c 4 /dev/urandom | od -A n -t x4"

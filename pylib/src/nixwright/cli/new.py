@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixwright.errors import NixwrightError, ToolError
+from nixwright.host import HOST_NAME, is_host_name
+from nixwright.record import nearest
 from nixwright.tools.disks import FoundDisk, disks
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 RELEASE = "26.05"
 _GB = 10**9
 _BOARDS = {
+    "pi4": ("from nixwright.boards.pi4 import Pi4", "Pi4()", "", "eth0"),
     "pibox": ("from nixwright.boards.pibox import PiBox", 'PiBox(firmware_volume_id="{volume}")', "at=None", "eth0"),
     "qemu-vm": ("from nixwright.boards.qemu_vm import QemuVm", "QemuVm()", "", "eth0"),
 }
@@ -26,13 +29,14 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add the command's arguments."""
     parser = subparsers.add_parser("new", help="write a first host file")
     parser.add_argument("name", metavar="NAME", help="the host's name")
-    parser.add_argument("--board", choices=sorted(_BOARDS), required=True, help="what hardware it is")
+    parser.add_argument("--board", required=True, help=f"what hardware it is: {', '.join(sorted(_BOARDS))}")
     parser.add_argument("--machine", metavar="USER@ADDRESS", help="offer the disks of this machine, asked by ssh")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's directory (default: here)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write hosts/NAME.py; never over a file that is there."""
+    _check(args.name, args.board)
     path = args.root / "hosts" / f"{args.name}.py"
     try:
         found = disks(args.machine)
@@ -51,6 +55,16 @@ def run(args: argparse.Namespace) -> int:
         raise NixwrightError(f"cannot write {path}: {error.strerror}") from error
     sys.stdout.write(f"{path} is written. Where it says DECIDE, decide; then: nixwright gen {path}\n")
     return 0
+
+
+def _check(name: str, board: str) -> None:
+    """Raise NixwrightError for what is no host name, and for a board that there is not."""
+    if not is_host_name(name):
+        raise NixwrightError(f"{name!r} is no host name: {HOST_NAME}")
+    if board not in _BOARDS:
+        near = nearest(board, _BOARDS)
+        meant = f"did you mean {near}? " if near else ""
+        raise NixwrightError(f"there is no board {board!r}: {meant}There are {', '.join(sorted(_BOARDS))}")
 
 
 def host_text(name: str, board: str, found: Sequence[FoundDisk], host_id: str, volume: str) -> str:

@@ -105,6 +105,9 @@ def _source(file: str, line: int, field: str) -> list[str]:
         return []
     names = re.split(r"[.\[]", field.replace("]", ""))
     start, length = 0, len(bare)
+    keys = (f'"{".".join(names[i:j])}"' for i in range(len(names)) for j in range(len(names), i + 1, -1))
+    if key := next((k for k in keys if k in bare), ""):  # an option's path, as `settings` has it
+        return [f"    {bare}", f"    {' ' * bare.index(key)}{'^' * len(key)}"]
     for name in names:
         found = re.search(rf"(?<!\w)[\"']?{re.escape(name)}[\"']?\s*(?==[^=]|:|\()", bare[start:]) if name else None
         if found:

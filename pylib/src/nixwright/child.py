@@ -1,4 +1,4 @@
-"""What runs in the child that loads one host file: the user's Python, then our own look at what it made."""
+"""What runs in a child that loads host files: the user's Python, then our own look at what it made."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,12 +23,13 @@ from nixwright.generation import generate
 from nixwright.host import Host
 from nixwright.options.schema import Schema
 from nixwright.origin import is_users, source_of
+from nixwright.plain_file import is_plain_file
 from nixwright.record import field_origin, nearest, origin_of
 from nixwright.report.mistakes import Spot
 from nixwright.unseen import is_unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
     from typing import TypeAlias
 
@@ -42,14 +44,39 @@ class _Stopped(BaseException):
     """The parent wants us to stop: too long, or too much printed."""
 
 
-def run(path: Path, root: Path, source: str, pipe: int, *, about: bool | Question = False) -> None:
-    """Load the host file, generate its files, and write the result to the pipe as one line of JSON. Never raises.
+def serve(
+    paths: Sequence[Path], root: Path, pipe: int, *, bound: Callable[[], None], about: bool | Question = False
+) -> None:
+    """Load host files one after another, and write what comes of each to the pipe as one line of JSON. Never raises.
 
+    `bound` sets the limits anew for each. What is plain leaves nothing behind for the next: after a file that is not,
+    or that is wrong, and before the first that is not plain, it ends. An answer's last word is whether there is `more`.
     With `about`, a host without mistakes is described, too; or `about` itself answers, from the host and its module.
     """
+    where_from = sys.path[:]
+    more = False
+    with os.fdopen(pipe, "wb") as out:
+        for path, following in zip_longest(paths, paths[1:]):
+            bound()
+            sys.path[:] = [str(path.parent), *where_from]
+            answer = _answer(path, root, source_name(path, root), about=about)
+            right = following is not None and not answer["mistakes"] and answer["stopped"] is None
+            more = right and (more or is_plain_file(path)) and is_plain_file(following)
+            out.write(json.dumps(answer | {"more": more}, separators=(",", ":")).encode() + b"\n")
+            out.flush()
+            if not more:
+                return
+
+
+def source_name(path: Path, root: Path) -> str:
+    """Return how a host file is named: from the project's directory where it is below that."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _answer(path: Path, root: Path, source: str, *, about: bool | Question) -> dict[str, Any]:
+    """Load one host file and generate its files."""
     signal.signal(signal.SIGALRM, _stop)
     sys.dont_write_bytecode = True  # nothing is written but what gen says
-    sys.path.insert(0, str(path.parent))
     answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "checks": [], "about": {}, "read": []}
     answer["stopped"] = None
     with collecting() as found:
@@ -69,8 +96,7 @@ def run(path: Path, root: Path, source: str, pipe: int, *, about: bool | Questio
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     answer["mistakes"] = [_data(m, path) for m in found]
     sys.stdout.flush()
-    with os.fdopen(pipe, "wb") as out:
-        out.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+    return answer
 
 
 def _described(host: Host, module: ModuleType) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Loading host files: the user's Python runs in a child of its own, with limits, and only JSON comes back.
+"""Loading host files: the user's Python runs in children, with limits, and only JSON comes back.
 
-The child is forked from a process that has nixwright imported already. It runs the file, lowers and checks the host,
-and writes `{name, files, mistakes}` to a pipe. Whatever the file does (raise, loop, eat memory, print, exit, kill
-itself) ends as one mistake with its line, and the parent goes on.
+A child is forked from a process that has nixwright imported already. It runs a file, lowers and checks the host,
+and writes `{name, files, mistakes}` to a pipe; then it goes on with the next of its batch where neither file can notice
+the other (`nixwright.plain_file`). Whatever a file does (raise, loop, eat memory, print, exit, kill itself) ends as one
+mistake with its line, and what is left of the batch goes to another child.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nixwright.checks.model import Facts
-from nixwright.child import run
+from nixwright.child import serve, source_name
 from nixwright.errors import Mistake
 from nixwright.generation import warm
 from nixwright.options.schema import Schema
@@ -40,6 +41,8 @@ _GRACE = 1.0  # s between the wish to stop, which finds the line, and the kill
 _RESULT = 256 << 20  # bytes that a child may send back
 _OURS = re.compile(r"^\s*(?:from|import)\s+(nixwright(?:\.\w+)*)", re.MULTILINE)
 _MIB = 1 << 20
+_MORE = b'"more":true}'  # how an answer ends where its child goes on
+_BATCH = 25  # host files at most: what reading them leaves behind goes with the child
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +95,20 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    index, path = waiting.pop()
-                    running.add(_Child(index, path, root, limits, selector, about=about))
+                    size = min(_BATCH, 1 + len(waiting) // (4 * jobs))
+                    batch = [waiting.pop() for _ in range(size)]
+                    running.add(_Child(batch, root, limits, selector, about=about))
                 _step(selector, running)
                 for child in [c for c in running if c.over]:
-                    running.remove(child)
-                    done[child.index] = child.result()
+                    while child.over:
+                        index, result = child.result()
+                        done[index] = result
+                        on_done(len(done))
+                    if child.ended:
+                        running.remove(child)
+                        waiting += child.batch[::-1]
                     if waiting:  # what one host needed of the schema, the next will: read once, here
                         Schema.shipped().read_ahead(child.read)
-                    on_done(len(done))
         finally:
             for child in running:
                 child.kill()
@@ -138,21 +146,20 @@ def _step(selector: selectors.BaseSelector, running: set[_Child]) -> None:
 
 
 class _Child:
-    """One running host file: its process, the two pipes from it, and what they brought so far."""
+    """A process with its host files, of which the first is running; the two pipes from it, and what they brought."""
 
-    def __init__(  # noqa: PLR0913 - all that one host file needs
+    def __init__(
         self,
-        index: int,
-        path: Path,
+        batch: list[tuple[int, Path]],
         root: Path,
         limits: Limits,
         selector: selectors.BaseSelector,
         *,
         about: bool | Question,
     ) -> None:
-        self.index, self.path, self.limits, self.selector = index, path, limits, selector
-        self.source = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        self.batch, self.root, self.limits, self.selector = batch, root, limits, selector
         self.said, self.printed, self.why = bytearray(), bytearray(), ""
+        self.ended = False
         self.read: list[str] = []  # the pieces of the schema that it needed
         self.deadline = time.monotonic() + limits.seconds
         result, result_in = os.pipe()
@@ -163,8 +170,9 @@ class _Child:
             self.pid = os.fork()
         if self.pid == 0:
             try:
-                _confine(limits, output_in)
-                run(path, root, self.source, result_in, about=about)
+                _confine(output_in)
+                paths = [path for _, path in batch]
+                serve(paths, root, result_in, bound=lambda: _bound(limits), about=about)
             finally:
                 os._exit(0)
         os.close(result_in)
@@ -175,8 +183,8 @@ class _Child:
 
     @property
     def over(self) -> bool:
-        """Whether the result is whole, or will never come."""
-        return self.result_pipe not in self.open
+        """Whether a result is whole, or will never come."""
+        return not self.ended and (b"\n" in self.said or self.result_pipe not in self.open)
 
     def expire(self) -> None:
         """Ask the child to stop and say where it is; the second time, kill it."""
@@ -193,14 +201,18 @@ class _Child:
             os.killpg(self.pid, signal.SIGKILL)
         return os.waitpid(self.pid, 0)[1]
 
-    def result(self) -> Loaded:
-        """Return what came of it."""
-        ended = self._ended()
+    def result(self) -> tuple[int, Loaded]:
+        """Return the index of the first host file and what came of it; then the process is ended, or at the next."""
+        (index, path), *self.batch = self.batch
+        line, end, self.said = self.said.partition(b"\n")
+        status = None if self.why or end else self._status()
         self._on_output()
-        self.kill_if_running(ended)
+        self.ended = bool(self.why) or not line.endswith(_MORE)
+        if self.ended:
+            self.kill_if_running(status)
         own = False  # whether it ended by its own doing
         try:
-            found = json.loads(self.said)
+            found = json.loads(line)
             mistakes = tuple(_mistake(m) for m in found["mistakes"])
             name, files = str(found["name"]), {str(k): str(v) for k, v in found["files"].items()}
             where, at = found["stopped"], _spot(found["at"])
@@ -211,16 +223,15 @@ class _Child:
             mistakes, name, files, where, at, about, checks = (), "", {}, None, None, {}, ()
             own = not self.why
             if own:
-                self.why = _ending(ended)
+                self.why = _ending(status)
         if self.why:
-            mistakes, files = (*mistakes, self._stopped(where, limited=not own)), {}
+            mistakes, files = (*mistakes, self._stopped(path, where, limited=not own)), {}
         output = self.printed[: self.limits.output].decode(errors="replace")
-        return Loaded(self.source, name, at, files, mistakes, output, about, checks)
+        self.printed, self.deadline = bytearray(), time.monotonic() + self.limits.seconds
+        return index, Loaded(source_name(path, self.root), name, at, files, mistakes, output, about, checks)
 
-    def _ended(self) -> int | None:
-        """Return how it ended by itself; None where it had to be killed for it."""
-        if self.why or self.said.endswith(b"\n"):
-            return None
+    def _status(self) -> int | None:
+        """Return how it ended by itself; None where it has to be killed for it."""
         for _ in range(100):  # the pipe closes a moment before the process is gone
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -244,9 +255,9 @@ class _Child:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGALRM)
 
-    def _stopped(self, where: object, *, limited: bool) -> Mistake:
+    def _stopped(self, path: Path, where: object, *, limited: bool) -> Mistake:
         line = where[1] if isinstance(where, list) else 1
-        file = where[0] if isinstance(where, list) else str(self.path)
+        file = where[0] if isinstance(where, list) else str(path)
         limits = self.limits
         if not limited:
             return Mistake("host file", self.why, "", "", "remove what ends it", Spot(file, line))
@@ -256,8 +267,7 @@ class _Child:
     def _on_result(self) -> None:
         text = os.read(self.result_pipe, 1 << 20)
         self.said += text
-        # a grandchild may hold the pipe open: the end of the line is the end of the result
-        if not text or text.endswith(b"\n") or len(self.said) > _RESULT:
+        if not text or len(self.said) > _RESULT:
             self._close(self.result_pipe)
 
     def _on_output(self) -> None:
@@ -283,8 +293,8 @@ class _Child:
             os.close(pipe)
 
 
-def _confine(limits: Limits, output: int) -> None:
-    """In the child: a session of its own, bounded, with nothing to read and its output on the pipe."""
+def _confine(output: int) -> None:
+    """In the child: a session of its own, with nothing to read and its output on the pipe."""
     gc.disable()  # it lives for milliseconds, and a collection would copy what it shares with the parent
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -293,9 +303,13 @@ def _confine(limits: Limits, output: int) -> None:
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = sys.stderr = os.fdopen(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _bound(limits: Limits) -> None:
+    """In the child: the limits of one host file."""
     # should the parent be gone, a loop still ends; a little over the limit, so that the parent's word comes first
-    cpu = math.ceil(limits.seconds + _GRACE) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+    cpu = math.ceil(time.process_time() + limits.seconds + _GRACE) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + limits.memory, hard))
@@ -304,7 +318,7 @@ def _confine(limits: Limits, output: int) -> None:
 def _address_space() -> int:
     """Return the bytes of address space that this process has now (0 where the system does not say)."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - once a child: the quickest way
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - once a host: the quickest way
             return int(file.read().split()[0]) * resource.getpagesize()
     except OSError:
         return 0

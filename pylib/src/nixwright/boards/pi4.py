@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge
-
 from nixwright.boards.base import Board, System
+from nixwright.bounds import Ge
 from nixwright.errors import Mistake
 from nixwright.layout.content import Vfat
 from nixwright.layout.pool import Member

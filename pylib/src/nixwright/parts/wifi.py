@@ -223,7 +223,9 @@ def _install_profile(context: Context) -> Step:
     expect = f"`stat -c '%a %U' {directory}/*` shows `600 root`."
     if context.fact(InstallerWifi) is not None:
         why = "The profile that this very machine is connected by goes to the target: it is known to work."
-        commands = f"{made}install -m 600 -o root -g root {here}/*.nmconnection {directory}/"
+        commands = (
+            f"{made}ls {directory}/*.nmconnection || install -m 600 -o root -g root {here}/*.nmconnection {directory}/"
+        )
     else:
         why = "NetworkManager has it from the first boot on. The key is asked for; it is in no shell history."
         commands = made + ask_for_profile(f"{directory}/wifi.nmconnection")

@@ -37,7 +37,9 @@ def test_the_file_is_typed_and_laid_out(tmp_path: Path) -> None:
         path = tmp_path / f"{board.replace('-', '_')}.py"
         path.write_text(host_text("box", board, [], "feedcafe", "1A2B3C4D"))
         for check in (["mypy", "--config-file", CONFIG], ["ruff", "format", "--check", "--config", CONFIG]):
-            done = subprocess.run([sys.executable, "-m", *check, path], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [sys.executable, "-m", *map(str, check), path], capture_output=True, text=True, check=False
+            )
             assert done.returncode == 0, done.stdout + done.stderr
 
 

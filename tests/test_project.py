@@ -126,3 +126,10 @@ def test_an_unnamed_skip_fails_a_run_in_ci(tmp_path: Path) -> None:
     assert [r.returncode for r in run] == [0, 1]
     assert "skips that CI does not allow" in run[1].stdout
     assert "too slow" in run[1].stdout
+
+
+def test_the_flake_has_one_address() -> None:
+    pages = [p for p in committed() if p.suffix in {".md", ".nix"}]
+    assert {u for p in pages for u in re.findall(r"github:[\w.-]+/nixwright\b", p.read_text("utf-8"))} == {
+        "github:nixwright/nixwright"
+    }

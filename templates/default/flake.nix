@@ -1,5 +1,5 @@
 {
-  inputs.nixwright.url = "github:OWNER/nixwright"; # where you have it from
+  inputs.nixwright.url = "github:nixwright/nixwright"; # where you have it from
 
   outputs =
     { self, nixwright, ... }:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nixwright.nix import raw
 from nixwright.nix.layout import (
     BREAK,
     HARDLINE,
@@ -57,8 +58,10 @@ def has_simple_path(path: str) -> bool:
 def expression(node: Node, nest: int, offset: int = 0) -> list[Part]:  # noqa: C901, PLR0911 - one case for each node
     """Return the document of any node."""
     match node:
-        case Word(text=text) | Literal(text=text) | Opaque(text=text):
+        case Word(text=text) | Literal(text=text):
             return [Span(nest, offset, text)]
+        case Opaque(text=text):
+            return _raw(text, nest, offset)
         case String():
             return [_string(node, nest, offset)]
         case List():
@@ -265,6 +268,21 @@ def _lambda(node: Lambda, nest: int, offset: int) -> list[Part]:
         else expression(node.body, nest, offset)
     )
     return [Group(REGULAR, head), Span(nest, offset, ":"), SPACE, *body]
+
+
+def _raw(text: str, nest: int, offset: int) -> list[Part]:
+    """Return raw text line by line, each where it stands below the first."""
+    parts: list[Part] = []
+    blank = 0
+    for further, line in raw.lines(text):
+        if not line:
+            blank += 1
+            continue
+        if parts:
+            parts.append(LINES + 1 + blank)
+        parts.append(Span(nest, offset + further, line))
+        blank = 0
+    return parts
 
 
 def _string(node: String, nest: int, offset: int) -> Group:

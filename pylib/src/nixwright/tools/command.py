@@ -1,4 +1,4 @@
-"""The one place that runs outside programs."""
+"""The one place that runs outside programs, but for `eval_process`, which reads nix-eval-jobs while that runs."""
 
 from __future__ import annotations
 

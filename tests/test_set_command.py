@@ -327,7 +327,17 @@ def test_a_file_that_changed_meanwhile_is_left_alone(project: Project, monkeypat
     assert project.text(path).endswith("# somebody else\n")
 
 
-@pytest.mark.parametrize("words", [[], ["hosts/vm.py"], ["state_version", "26.11"], ["hosts/vm.py", "name"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["hosts/vm.py"],
+        ["state_version", "26.11"],
+        ["hosts/vm.py", "name"],
+        ["nope/*.py", "name", "x"],
+        ["hosts/vm.py", "name", "x", "--remove", "name"],
+    ],
+)
 def test_words_that_say_too_little(words: list[str], project: Project) -> None:  # noqa: F811
     project.host(SMALLEST, "vm")
     if not words:
@@ -350,6 +360,10 @@ def test_words_that_say_too_little(words: list[str], project: Project) -> None: 
         ("disks[0].table.partitions[2].size", "hosts/pibox.py:47  GiB(8)\n"),
         ("settings.services.tailscale.enable", "hosts/pibox.py:73  True\n"),
         ("parts.Ssh.port", "hosts/pibox.py:62  22  (the default of Ssh)\n"),
+        (
+            "parts.ZfsUpkeep.snapshots",
+            "hosts/pibox.py:63  None  (the default of ZfsUpkeep; it comes to true)\n",
+        ),
         ("users.ivan.password", 'hosts/pibox.py:70  SecretFile("/persist/passwords/ivan")\n'),
         ("tank.reserved", "hosts/pibox.py:32  GiB(200)\n"),
         ("disks[0].table.partitions[3].content.content.pool.name", None),
@@ -358,7 +372,7 @@ def test_words_that_say_too_little(words: list[str], project: Project) -> None: 
 def test_get_says_the_value_and_where_it_is_from(field: str, said: str | None, project: Project) -> None:  # noqa: F811
     answer = project.run("get", project.host(EXAMPLE), field)
     assert (answer.status, answer.err) == (0, "")
-    computed = 'hosts/pibox.py:48  "tank"  (is built by tank.member(): begin the path at tank)\n'
+    computed = 'hosts/pibox.py:48  "tank"  (it is built by tank.member(): begin the path at tank)\n'
     assert answer.out == (said or computed)
 
 
@@ -366,7 +380,7 @@ def test_get_of_several_hosts_and_as_json(project: Project) -> None:  # noqa: F8
     project.host(EXAMPLE)
     project.host(SMALLEST.replace('"26.05"', '"26." + "05"'), "vm")
     answer = project.run("get", "hosts/*.py", "state_version")
-    assert answer.out == 'hosts/pibox.py:54  "26.05"\nhosts/vm.py:7  "26.05"  (is computed (an operator))\n'
+    assert answer.out == 'hosts/pibox.py:54  "26.05"\nhosts/vm.py:7  "26.05"  (it is computed (an operator))\n'
     found = json.loads(project.run("get", "--json", "hosts/vm.py", "parts").out)
     (value,) = found["values"]
     assert value == {"source": "hosts/vm.py", "value": "()", "line": 5, "kind": "default", "why": "the default of Host"}

@@ -68,6 +68,18 @@ def test_a_name_is_followed_and_its_other_users_are_told() -> None:
     assert (edit.line, edit.through) == (2, (("KEYS", 3),))
 
 
+def test_an_entry_of_a_dict_or_list_is_followed() -> None:
+    text = HEAD + "P = {'a': 1, 'b': [2, 3]}\nQ = [P['a']]\nhost = Host(name=P['b'][1], users=[User(Q[0], P['b'])])\n"
+    edit = set_value(text, "users[0].name", 7, RECORDS)
+    assert edit.after == text.replace("'a': 1", "'a': 7")
+    assert [name for name, _ in edit.through] == ["Q[0]", "P['a']"]
+    assert set_value(text, "users[0].keys", [2], RECORDS).after == text.replace("[2, 3]", "[2]")
+    assert why(text, "name")[0] == "is taken out of another value"  # one step at a time
+    assert why(text.replace("host", "P['a'] = 2\nhost"), "users[0].name")[0].startswith("P is changed after")
+    assert why(text.replace("Q = [P['a']]", "Q = Q[0]"), "users[0].name")[0] == "Q is bound to itself"
+    assert why(text.replace("'a': 1", "**x"), "users[0].name")[0] == "is taken out of another value"
+
+
 def test_a_missing_keyword_takes_the_layout_of_its_siblings() -> None:
     text = HEAD + "host = Host(\r\n\tname='a',  # why\r\n\t# last\r\n)".replace("\n", "\n")
     edit = set_value(text, "state_version", "26.11", RECORDS)

@@ -104,6 +104,12 @@ def _about(kind: type) -> str:
     return re.split(r"(?<=[^.].)[.:;](?:\s|$)", first, maxsplit=1)[0]
 
 
+def comes_to(host: Host, part: Part, name: str) -> str:
+    """Return what a part's field at its default comes to on this host: the value, or where it is None, what it made."""
+    context = host.context(host.layout())
+    return _in_force(part, name, settle(said_by(host, context), Schema.shipped()))
+
+
 def _in_force(part: Part, name: str, settled: Settlement) -> str:
     """Return what a default comes to: the value itself, or where that is None, what the part made of it."""
     value = getattr(part, name)

@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from nixwright.errors import Mistake, MistakeError, NixwrightError
+from nixwright.parts.base import Part
 from nixwright.report.mistakes import HIDDEN
 from nixwright.source.edit import get_value, remove_value, set_value
 from nixwright.source.field import parse, said
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from nixwright.host import Host
     from nixwright.source.edit import Edit, Found, Records
     from nixwright.source.secrets import Finding
 
@@ -191,15 +193,27 @@ class Missed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Value:
-    """A question: what is the value of a field, and is it the default of its record?"""
+    """A question: what is the value of a field, and where that is None, what does it come to?"""
 
     field: str
 
-    def __call__(self, host: object, module: ModuleType) -> dict[str, Any]:
-        """Answer with the value as source, and the name of the record whose default it is."""
+    def __call__(self, host: Host, module: ModuleType) -> dict[str, Any]:
+        """Answer with the value as source."""
         answer = own_records(host, module)
         try:
             value = look(host, module, self.field)
         except MistakeError:
             return answer
-        return answer | {"value": text(value, width=80)}
+        return answer | {"value": text(value, width=80), "comes_to": _comes_to(host, module, self.field, value)}
+
+
+def _comes_to(host: Host, module: ModuleType, field: str, value: object) -> str:
+    """Return what a part makes of a field that says None; nothing for anything else."""
+    from nixwright.description import comes_to  # noqa: PLC0415 - only this asks
+
+    *above, last = parse(field)
+    owner = look(host, module, said(tuple(above))) if above else None
+    if value is not None or not isinstance(owner, Part):
+        return ""
+    made = comes_to(host, owner, last.text)
+    return "" if made == "None" else made

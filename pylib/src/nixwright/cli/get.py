@@ -80,12 +80,14 @@ def _got(path: Path, field: str, loaded: Loaded) -> Got:
             raise
         (mistake, *_) = error.mistakes
         line = mistake.origin.place()[1] if mistake.origin else 0
-        return Got(_shown(field, read(about["value"])), line, "computed", mistake.what)
+        why = f"it {mistake.what}" if mistake.what.startswith(("is ", "has ", "may ", "depends ")) else mistake.what
+        return Got(_shown(field, read(about["value"])), line, "computed", why)
     if found.written:
         return Got(_shown(field, found.value), found.line, "written")
     if "value" not in about:
         return Got("", found.line, "default", "the host file has mistakes: gen tells them")
-    return Got(_shown(field, read(about["value"])), found.line, "default", f"the default of {found.owner[0]}")
+    made = f"; it comes to {about['comes_to']}" if about["comes_to"] else ""
+    return Got(_shown(field, read(about["value"])), found.line, "default", f"the default of {found.owner[0]}{made}")
 
 
 def _shown(field: str, value: object) -> str:

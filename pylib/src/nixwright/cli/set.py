@@ -57,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
     wishes = [Wish(w[0], tuple(w[1:])) for w in [words, *args.more] if w] + [Wish(f, None) for f in args.remove]
     if not wishes or any(w.words == () for w in wishes):
         raise NixwrightError("say a field and its value, as in: nixwright set hosts/pibox.py state_version 26.11")
+    twice = [w.field for number, w in enumerate(wishes) if w.field in {v.field for v in wishes[:number]}]
+    if twice:
+        raise NixwrightError(f"{twice[0]} is said twice")
     args.hosts = names
     files = host_files(names)
     root = project_root(args.root, files)
@@ -88,6 +91,8 @@ def hosts_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
         matches = [Path(p) for p in sorted(glob.glob(word))] if glob.has_magic(word) else []  # noqa: PTH207 - from here
         if matches:
             found += [p for p in matches if not p.name.startswith("_")]
+        elif glob.has_magic(word) and not found:
+            raise NixwrightError(f"no file is called like {word}")
         elif word.endswith(".py") or Path(word).is_dir():
             found.append(Path(word))
         elif not found:

@@ -8,6 +8,7 @@ would have said of the rest may not be true. Whatever does not look is told as e
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from nixwright.errors import NixwrightError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 T = TypeVar("T")
+
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 class UnseenError(NixwrightError):
@@ -87,12 +90,18 @@ def inside(thing: object, deep: int = 50) -> Iterator[Any]:
         inner = thing
     elif isinstance(thing, dict):
         inner = thing.values()
-    elif dataclasses.is_dataclass(thing):
+    elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         yield thing
-        inner = [getattr(thing, field.name) for field in dataclasses.fields(thing)]
+        inner = [getattr(thing, name) for name in _field_names(type(thing))]
     if deep:
         for each in inner:
-            yield from inside(each, deep - 1)
+            if type(each) not in _SCALARS:  # most are, and this is asked of each value of a host
+                yield from inside(each, deep - 1)
+
+
+@cache
+def _field_names(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(cls))
 
 
 def independent(*rules: Iterable[T]) -> Iterator[T]:

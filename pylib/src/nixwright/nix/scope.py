@@ -21,6 +21,9 @@ GLOBALS = frozenset(
 )
 
 
+_PLAIN = (str, bool, int, float)
+
+
 def free_names(*values: Value) -> set[str]:
     """Return the names that the values use and do not bind, Nix's own globals left out."""
     found: set[str] = set()
@@ -37,13 +40,14 @@ def head_names(function: Function) -> tuple[str, ...]:
 
 
 def _collect(value: Value, found: set[str]) -> None:
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, _PLAIN):
         return
     if isinstance(value, Expr):
         _collect_expr(value, found)
         return
     for inner in value.values() if isinstance(value, Mapping) else value:
-        _collect(inner, found)
+        if type(inner) is not str:
+            _collect(inner, found)
 
 
 def _collect_expr(value: Expr, found: set[str]) -> None:  # noqa: C901 - one case for each kind

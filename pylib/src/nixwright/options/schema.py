@@ -32,6 +32,7 @@ class Schema:
             reason = error.strerror if isinstance(error, OSError) else "it is no schema made by `nixwright schema`"
             raise ToolError(f"{path} cannot be read: {reason}") from error
         self._pieces: dict[str, Node] = {}
+        self._nodes: dict[OptionPath, list[Node]] = {}
 
     @classmethod
     @lru_cache(maxsize=1)
@@ -86,6 +87,11 @@ class Schema:
 
         The path's names are attribute names: those of an attrsOf are taken as they come.
         """
+        if path not in self._nodes:
+            self._nodes[path] = self._find(path)
+        return self._nodes[path]
+
+    def _find(self, path: OptionPath) -> list[Node]:
         if not path:
             return [self._set({name: self._top(name) for name in self._tops})]
         if path[0] not in self._tops:

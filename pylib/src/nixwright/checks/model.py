@@ -30,6 +30,10 @@ else:
     _Settings = Mapping[str, Any]  # what the values may be, Nix knows
     _Plain = Any
 
+# What any part can prove of the host in its VM without its disks, or in a container, joins one of these.
+BOOTS = "boots"  # a VM: a kernel, stage 1, generations
+SERVICES = "services"  # containers: what runs, and what others on the network see
+
 MACHINE = "machine"  # the node that is the host itself; its log and shell say the host's own name
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _NODE = re.compile(r"[a-z][a-z0-9]{0,20}")

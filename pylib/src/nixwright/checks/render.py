@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ROOM = "checks"
 _SABOTAGES = "sabotages"
 _WIDTH = 80  # characters of a value, before it is put on lines of its own
+_SHORT = Difference(
+    "a container's network interfaces outside are named after it, in 15 characters", {"system.name": MACHINE}
+)
 _lib = Ref(("lib",))
 
 
@@ -174,7 +177,7 @@ def _title(test: Test, machine: Machine) -> str:
 def _machine(test: Test, machine: Machine) -> dict[str, Value]:
     """The host's own modules, and each difference with its reason."""
     keeps = {k for o in test.checks for k in o.check.keeps}
-    differences = list(machine.differences)
+    differences = [*machine.differences, *([_SHORT] if test.container else [])]
     differences += [d for o in test.checks for d in o.check.differences if d not in differences]
     body: dict[str, Value] = {"imports": [_modules(machine)]}
     left_out: list[Value] = []
@@ -197,7 +200,7 @@ def _machine(test: Test, machine: Machine) -> dict[str, Value]:
 def _assertions(check: Check) -> Iterator[Value]:
     for text, value in check.holds.items():
         asked = Apply(_lib.elem, (Ref(("config", *parse_path(text))), [value]))
-        yield {"assertion": asked, "message": f"{check.proves}: {text} is not as described"}
+        yield {"assertion": asked, "message": f"{text} is not as described"}
 
 
 def _modules(machine: Machine, file: str = "") -> NixPath:
@@ -259,7 +262,7 @@ def script_text(test: Test) -> str:
         calls.append(f"with subtest({title}):\n    {check.scenario.__name__}({', '.join(arguments)})")
     texts = [_docstring(test)]
     if sources.imports:
-        texts.append("\n".join(sorted(sources.imports)))
+        texts.append("\n".join(sorted(sources.imports, key=lambda line: (line.startswith("from "), line))))
     if constants:
         lines = [f"{name} = {_literal(value, '')}" for name, value in constants.items()]
         texts.append("\n".join(["# this host's own values", *lines]))

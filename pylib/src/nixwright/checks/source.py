@@ -82,7 +82,7 @@ class Sources:
 
 
 def _import_line(source: str, there: str, name: str) -> str:
-    alias = "" if name == (there or source) else f" as {name}"
+    alias = "" if name == (there or source.partition(".")[0]) else f" as {name}"
     return f"from {source} import {there}{alias}" if there else f"import {source}{alias}"
 
 
@@ -106,7 +106,7 @@ def read(path: str) -> Module:
                 module.imports[alias.asname or alias.name] = (statement.module or "", alias.name)
         elif isinstance(statement, ast.Import):
             for alias in statement.names:
-                module.imports[alias.asname or alias.name] = (alias.name, "")
+                module.imports[alias.asname or alias.name.partition(".")[0]] = (alias.name, "")
         else:
             names = list(_bound(statement))
             uses = frozenset(_names(statement)) - set(names)

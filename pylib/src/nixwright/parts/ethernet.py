@@ -7,10 +7,13 @@ import re
 from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
 from typing import TYPE_CHECKING, ClassVar
 
+from nixwright.checks.model import SERVICES, Check, Difference, Node, Sabotage
 from nixwright.errors import Mistake
+from nixwright.nix.values import force
 from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import WiredNetwork
 from nixwright.record import record
+from nixwright.scenarios import network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +23,21 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Setting
     from nixwright.parts.base import Fact
 
+_NO_UDEV = Difference(
+    "a container has no udev, which dhcpcd would wait for", {"networking.dhcpcd.extraConfig": "nodev\n"}
+)
+_ROUTER = Node(
+    "router",
+    {
+        "networking.firewall.enable": False,
+        "services.dnsmasq.enable": True,
+        "services.dnsmasq.settings": {
+            "interface": "eth1",
+            "dhcp-range": "192.168.1.100,192.168.1.199,1h",
+            "dhcp-authoritative": True,
+        },
+    },
+)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # IFNAMSIZ is 16, with the NUL
 
 
@@ -62,6 +80,41 @@ class Ethernet(Part):
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The interface, for who needs a network in stage 1 or shows an address."""
         return (WiredNetwork(self.interface, self.dhcp, self.address, self.gateway),)
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """By DHCP, a router gives the address; a fixed one is there, and a neighbour reaches it."""
+        cable = {f'virtualisation.interfaces."{self.interface}".vlan': 1}
+        differences = [Difference(f"the cable of {self.interface} leads to the others", cable)]
+        option = f'networking.interfaces."{self.interface}"'
+        if self.dhcp:
+            unasked = Sabotage(
+                "no-dhcp", "the interface asks for no address", {f"{option}.useDHCP": force(value=False)}
+            )
+            yield Check(
+                SERVICES,
+                f"{self.interface} gets its address and its way out from a router",
+                network.gets_an_address,
+                {"interface": self.interface, "hostname": context.name},
+                nodes=[_ROUTER],
+                differences=[*differences, _NO_UDEV],
+                container=True,
+                sabotages=[unasked],
+            )
+        elif self.address is not None:
+            at = ipaddress.ip_interface(self.address)
+            family = f"ipv{at.version}"
+            beside = next(a for a in (at.ip + 1, at.ip - 1) if a in at.network)
+            neighbour: Value = {"address": str(beside), "prefixLength": at.network.prefixlen}
+            yield Check(
+                SERVICES,
+                f"{self.interface} has the address {self.address}",
+                network.has_its_address,
+                {"interface": self.interface, "address": self.address},
+                nodes=[Node("client", {f"networking.interfaces.eth1.{family}.addresses": [neighbour]})],
+                differences=differences,
+                container=True,
+                sabotages=[Sabotage("no-address", "it has no address", {f"{option}.{family}.addresses": force([])})],
+            )
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to `networking.*`."""

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
+from nixwright.checks.model import SERVICES, Check, Difference, Sabotage
 from nixwright.errors import Mistake
-from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
+from nixwright.nix.values import Apply, NixPath, Text, force, lib, pkgs
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import DeviceTree, WiredNetwork
 from nixwright.parts.fan import SOC
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
+from nixwright.scenarios import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Setting
     from nixwright.parts.base import Fact
 
+_UNIT = "pibox-lcd"
 COMPATIBLE = "kubesail,pibox-lcd"  # names the driver's file of commands: firmware/<compatible>.bin
 
 
@@ -54,6 +57,30 @@ class PiBoxLcd(Part):
         for index, path in enumerate(self.disks):
             if not path.startswith("/"):
                 yield Mistake(f"disks[{index}]", "is no absolute path", repr(path), "", repr(f"/{path}"))
+
+    def in_vm(self, context: Context) -> Iterator[Difference]:
+        """Without a panel the program would start again and again."""
+        yield Difference("there is no panel to draw on", {f"systemd.services.{_UNIT}.wantedBy": force([])})
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """What the program may do, and what it says without a panel."""
+        open_to_all = {f"systemd.services.{_UNIT}.serviceConfig": force({"ExecStart": "/bin/sh"})}
+        yield Check(
+            SERVICES,
+            "the display's program may do little more than draw",
+            display.unit_is_confined,
+            {"unit": f"{_UNIT}.service", "exposure": 30},
+            container=True,
+            sabotages=[Sabotage("unconfined-display", "its unit runs as root and may do anything", open_to_all)],
+        )
+        yield Check(
+            SERVICES,
+            "without a panel the display's program says so",
+            display.fails_for_want_of_a_panel,
+            {"unit": f"{_UNIT}.service", "words": "no frame buffer of panel-mipi-dbi"},
+            container=True,
+            sabotages=[Sabotage("no-display", "the part is left out", without=[self.module])],
+        )
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to an overlay, the driver and its file, and a service."""

@@ -5,20 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
+from nixwright.checks.model import SERVICES, Check, Sabotage
 from nixwright.errors import Mistake
+from nixwright.every_host import CLIENT, interface_of
+from nixwright.nix.values import force
 from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import SshServer
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
+from nixwright.scenarios import access
 from nixwright.unseen import independent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nixwright.layout.model import Layout
+    from nixwright.nix.values import Value
     from nixwright.options.settings import Setting
     from nixwright.parts.base import Fact
 
+_OTHER: Value = {"type": "ed25519", "path": "/etc/ssh/elsewhere"}
 _KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 
@@ -87,6 +93,48 @@ class Ssh(Part):
                 fix='User(..., ssh_keys=["ssh-ed25519 ..."])',
                 origin=field_origin(self, ""),
             )
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """Keys only, never root, and the key that is kept."""
+        interface = interface_of(context)
+        keys = {u.name: list(u.ssh_keys) for u in context.users if u.ssh_keys and u.name != "root"}
+        options = "services.openssh.settings"
+        gone = {f"users.users.{user}.openssh.authorizedKeys.keys": force([]) for user in keys}
+        login = {f"{options}.PasswordAuthentication": force(value=True)}
+        root = {f"{options}.PermitRootLogin": force("yes")}
+        sabotages = [
+            Sabotage("password-login", "passwords are taken", login, judged="evaluation"),
+            Sabotage("root-login", "root may log in", root, judged="evaluation"),
+        ]
+        yield Check(
+            SERVICES,
+            "SSH takes the keys of the description, no password, no other key, and never root",
+            access.ssh_takes_keys_only,
+            {"interface": interface, "port": self.port, "keys": keys},
+            holds={
+                f"{options}.PasswordAuthentication": False,
+                f"{options}.KbdInteractiveAuthentication": False,
+                f"{options}.PermitRootLogin": "no",
+            },
+            nodes=[CLIENT],
+            container=True,
+            sabotages=[*sabotages, *([Sabotage("keys-lost", "nobody's key is there", gone)] if gone else [])],
+        )
+        yield Check(
+            SERVICES,
+            "SSH shows the host key that is kept",
+            access.ssh_host_key_is,
+            {"interface": interface, "port": self.port, "path": self._host_key(context.layout)},
+            nodes=[CLIENT],
+            container=True,
+            sabotages=[
+                Sabotage(
+                    "no-host-key",
+                    "the server makes up its keys elsewhere",
+                    {"services.openssh.hostKeys": force([_OTHER])},
+                )
+            ],
+        )
 
     def steps(self, context: Context) -> Iterator[Step]:
         """Look at the fingerprint at the end."""

@@ -1,0 +1,209 @@
+"""Scenarios: what they ask of the machines, under which answers they fail, and that the driver has what they use."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from datetime import timedelta
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fake_machine import FakeMachine
+from nixwright.scenarios import access, boots, display, driver, network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def driver_of_26_05(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenarios run inside a package that has no module for durations."""
+    package = ModuleType("test_driver")
+    package.__path__ = []
+    monkeypatch.setitem(sys.modules, "test_driver", package)
+
+
+REAL = json.loads((Path(__file__).parent / "data/test-driver/interface.json").read_text())
+BASES = {"BaseMachine": (), "QemuMachine": ("BaseMachine",), "NspawnMachine": ("BaseMachine",)}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_the_driver_has_every_method_with_the_same_parameters(name: str) -> None:
+    ours = {n: f for n, f in vars(getattr(driver, name)).items() if inspect.isfunction(f) and not n.startswith("_")}
+    real = {n: p for base in (*BASES[name], name) for n, p in REAL["machines"][base].items()}
+    for method, function in ours.items():
+        if method == "__init__":
+            continue
+        names = [("*" if p.kind is p.VAR_POSITIONAL else "") + p.name for p in _parameters(function)]
+        positional = [n for n in names if not n.startswith("*") and n != "timeout"]
+        known = [n.lstrip("=") for n in real[method]]
+        assert set(names) <= set(known), method
+        assert positional == [n for n in known if n in positional], method
+
+
+def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())[1:]
+
+
+def test_the_driver_gives_every_name_that_is_not_copied() -> None:
+    assert set(REAL["symbols"]) >= driver.GIVEN
+
+
+def test_durations_are_what_the_driver_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert driver.seconds(20) == 20
+    found = ModuleType("test_driver.duration")
+    found.__spec__ = ModuleSpec("test_driver.duration", None)
+    monkeypatch.setitem(sys.modules, "test_driver.duration", found)
+    assert driver.seconds(20) == timedelta(seconds=20)
+
+
+def test_retry_tells_the_last_time() -> None:
+    told: list[bool] = []
+
+    def never(last: bool) -> bool:  # noqa: FBT001 - as the driver calls it
+        told.append(last)
+        return False
+
+    with pytest.raises(TimeoutError):
+        driver.retry(never, 2)
+    assert told == [False, False, True]
+    driver.retry(lambda _: True)
+
+
+HEALTHY: dict[str, Any] = {"list-units --state=failed": "", "ordering cycle": ""}
+
+
+def test_a_whole_boot_passes_and_a_failed_unit_or_a_cycle_fails() -> None:
+    boots.comes_up(FakeMachine(HEALTHY))
+    with pytest.raises(AssertionError, match=r"failed units: bad\.service"):
+        boots.comes_up(FakeMachine(HEALTHY | {"list-units --state=failed": "bad.service loaded failed"}))
+    with pytest.raises(AssertionError, match="broke an ordering cycle"):
+        boots.comes_up(FakeMachine(HEALTHY | {"ordering cycle": "Found ordering cycle on a"}))
+
+
+def test_a_switch_goes_there_and_back() -> None:
+    machine = FakeMachine({"test -e /etc/next": [False, True, False]})
+    boots.switches(machine, marker="/etc/next")
+    switches = [c for c in machine.commands if "switch-to-configuration" in c]
+    assert [c.partition("/switch")[0] for c in switches] == [
+        "/run/booted-system/specialisation/next/bin",
+        "/run/booted-system/bin",
+    ]
+    with pytest.raises(AssertionError, match="must fail"):
+        boots.switches(FakeMachine({"test -e /etc/next": [False, True, True]}), marker="/etc/next")
+    with pytest.raises(AssertionError, match="must succeed"):
+        boots.switches(FakeMachine({"test -e /etc/next": False}), marker="/etc/next")
+
+
+USERS: dict[str, Any] = {
+    "id -Gn ada": "users wheel",
+    "getent passwd": "ada\n",
+    "/etc/shadow": "root:\nada:$6$x\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"id -Gn ada": "users"}, "ada is in"),
+        ({"getent passwd": "ada\nmallory\n"}, "the host's people are"),
+        ({"/etc/shadow": "root:\nada:\n"}, "without a password"),
+    ],
+)
+def test_users(other: dict[str, Any], told: str) -> None:
+    access.users_are(FakeMachine(USERS), users={"ada": ["wheel"]})
+    with pytest.raises(AssertionError, match=told):
+        access.users_are(FakeMachine(USERS | other), users={"ada": ["wheel"]})
+
+
+def test_a_user_may_not_become_root_unasked() -> None:
+    with pytest.raises(AssertionError, match="ada may become root"):
+        access.users_are(FakeMachine(USERS), users={"ada": []})
+
+
+ADDRESS = {"address show": "169.254.3.4/16\n192.168.1.5/24\n"}
+SERVER = FakeMachine({"address show": "192.168.1.5/24\n"})
+KEYS = {"ada": ["ssh-ed25519 AAAA ada@laptop"]}
+SSH: dict[str, Any] = {
+    "-v -o BatchMode": "debug1: Server accepts key: x",
+    "own ada@192.168.1.5 true": (False, "Permission denied (publickey)."),
+    "own root@192.168.1.5 true": (False, "Permission denied (publickey)."),
+    "cat /root/keys/own.pub": "ssh-ed25519 BBBB own\n",
+}
+
+
+def ssh(client: dict[str, Any]) -> None:
+    machine = FakeMachine({"address show": "192.168.1.5/24\n"})
+    access.ssh_takes_keys_only(machine, FakeMachine(client), interface="eth0", port=22, keys=KEYS)
+    assert any("authorized_keys.d/root" in c for c in machine.commands)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"-v -o BatchMode": "Permission denied"}, "ada's key 0 is not taken"),
+        ({"own ada@192.168.1.5 true": (False, "Permission denied (publickey,password).")}, "offered more than keys"),
+        ({"own root@192.168.1.5 true": True}, "must fail"),
+        ({"own ada@192.168.1.5 test": False}, "must succeed"),
+    ],
+)
+def test_ssh(other: dict[str, Any], told: str) -> None:
+    ssh(SSH)
+    with pytest.raises(AssertionError, match=told):
+        ssh(SSH | other)
+
+
+def test_the_host_key_is_the_one_that_is_kept() -> None:
+    machine = {"address show": "192.168.1.5/24\n", "cut -d": "AAAA\n"}
+    arguments: dict[str, Any] = {"interface": "eth0", "port": 22, "path": "/persist/key"}
+    access.ssh_host_key_is(FakeMachine(machine), FakeMachine({"ssh-keyscan": "AAAA\nAAAA\n"}), **arguments)
+    with pytest.raises(AssertionError, match="the server shows"):
+        access.ssh_host_key_is(FakeMachine(machine), FakeMachine({"ssh-keyscan": "AAAA\nBBBB\n"}), **arguments)
+
+
+def test_the_firewall() -> None:
+    machine = {"address show": "192.168.1.5/24\n"}
+    arguments: dict[str, Any] = {"interface": "eth0", "tcp": [22, 47000]}
+    client = FakeMachine({"/192.168.1.5/47001": False})
+    access.only_these_ports(FakeMachine(machine), client, **arguments)
+    assert any("/192.168.1.5/47000" in c for c in client.commands)
+    with pytest.raises(AssertionError, match="must fail"):
+        access.only_these_ports(FakeMachine(machine), FakeMachine({}), **arguments)
+    with pytest.raises(AssertionError, match="never succeeded"):
+        access.only_these_ports(FakeMachine(machine), FakeMachine({"/192.168.1.5/22'": False}), **arguments)
+    with pytest.raises(AssertionError, match="never succeeded"):  # the listener itself must answer
+        access.only_these_ports(FakeMachine(machine | {"127.0.0.1": False}), client, **arguments)
+
+
+def test_dhcp() -> None:
+    machine = {"-j address show": json.dumps([{"addr_info": [{"local": "192.168.1.101"}]}])}
+    network.gets_an_address(FakeMachine(machine), FakeMachine({}), interface="eth0", hostname="attic")
+    with pytest.raises(AssertionError, match="never succeeded"):
+        network.gets_an_address(FakeMachine({"address show": False}), FakeMachine({}), interface="eth0", hostname="x")
+    router = FakeMachine({"192.168.1.101 attic": False})
+    with pytest.raises(AssertionError, match="never succeeded"):
+        network.gets_an_address(FakeMachine(machine), router, interface="eth0", hostname="attic")
+
+
+def test_a_fixed_address() -> None:
+    client = FakeMachine({})
+    network.has_its_address(FakeMachine({}), client, interface="eth0", address="10.0.0.4/24")
+    assert client.commands == ["ping -c 1 -W 20 10.0.0.4"]
+    with pytest.raises(AssertionError, match="never succeeded"):
+        network.has_its_address(FakeMachine({}), FakeMachine({"ping": False}), interface="eth0", address="10.0.0.4/24")
+
+
+def test_the_display() -> None:
+    display.unit_is_confined(FakeMachine({"LoadState": "loaded"}), unit="a.service", exposure=30)
+    with pytest.raises(AssertionError, match=r"a\.service is not-found"):
+        display.unit_is_confined(FakeMachine({"LoadState": "not-found"}), unit="a.service", exposure=30)
+    bad = FakeMachine({"LoadState": "loaded", "systemd-analyze security": False})
+    with pytest.raises(AssertionError, match="must succeed"):
+        display.unit_is_confined(bad, unit="a.service", exposure=30)
+    display.fails_for_want_of_a_panel(FakeMachine({}), unit="a.service", words="no panel")
+    with pytest.raises(AssertionError, match="never succeeded"):
+        display.fails_for_want_of_a_panel(FakeMachine({"journalctl": False}), unit="a.service", words="no panel")

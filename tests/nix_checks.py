@@ -29,6 +29,7 @@ host = Host(
 )
 '''.replace("KEY", "AAAAC3NzaC1lZDI1NTE5AAAAIP3uQw1AvVfe6sGGzZeQAz0PBvkJqIBufObnF6t8fVAp a@b")
 
+FLAKE = "flake"  # apart from what Nix and we write below the root: a flake is all that lies beside it
 PASSES = "echo 'subtest: it is up'; echo '(finished: subtest: it is up, in 0.01 seconds)'; echo > $out"
 FAILS = "echo 'subtest: it is up'; echo '!!! Test \"it is up\" failed with error: \"no lamp\"'; exit 1"
 
@@ -51,7 +52,8 @@ def write_flake(root: Path, checks: dict[str, str], sabotages: dict[str, str] | 
     def rows(found: dict[str, str]) -> str:
         return " ".join(f'"{name}" = {text};' for name, text in found.items())
 
-    (root / "flake.nix").write_text(
+    (root / FLAKE).mkdir(exist_ok=True)
+    (root / FLAKE / "flake.nix").write_text(
         f"{{ outputs = _: {{ checks.{this_system()} = {{ {rows(checks)} }}; "
         f"legacyPackages.{this_system()}.sabotages = {{ {rows(sabotages or {})} }}; }}; }}\n",
         encoding="utf-8",
@@ -86,4 +88,4 @@ def nixwright(root: Path, *arguments: str, path: str | None = None) -> subproces
 
 def run_tests(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `nixwright test` of a project, whose flake is taken as it lies there, with no git."""
-    return nixwright(root, "test", "--flake", f"path:{root}", *arguments)
+    return nixwright(root, "test", "--flake", f"path:{root / FLAKE}", *arguments)

@@ -57,6 +57,15 @@ def test_a_pattern_is_a_part_or_an_expression(pattern: str) -> None:
     assert found
 
 
+def test_a_whole_name_means_that_one_alone() -> None:
+    wanted = all_checks([facts("a", "boots"), facts("a", "boots-twice", sabotages=1)], [])
+    assert [w.name for w in chosen(wanted, None, "a-boots")] == ["boots"]
+    assert [w.name for w in chosen(wanted, None, "boots")] == ["boots", "boots-twice"]
+    under = sabotaged([facts("a", "boots-twice", sabotages=11)])
+    assert [w.sabotage for w in chosen(under, None, "a-boots-twice-s1")] == ["s1"]
+    assert [w.sabotage for w in chosen(under, None, "a-boots-twice (sabotage: s1)")] == ["s1"]
+
+
 @pytest.mark.parametrize(
     ("host", "pattern", "words"),
     [

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from eval_programs import link
-from nix_checks import FAILS, PASSES, derivation, environment, nixwright, project, run_tests, write_flake
+from nix_checks import FAILS, FLAKE, PASSES, derivation, environment, nixwright, project, run_tests, write_flake
 from nixwright.tools.nix_build import INSTALL
 from programs import need
 
@@ -29,6 +29,8 @@ GREEN = {"hello-boots": derivation("vm-test-run-boots", PASSES), "host-hello": E
 @pytest.fixture(autouse=True)
 def _nix() -> None:
     need("nix")
+    if sys.platform != "linux":
+        pytest.skip("needs Linux: the checks are of a Linux system")
 
 
 def results(root: Path) -> dict[str, dict[str, Any]]:
@@ -124,7 +126,7 @@ def test_an_evaluation_that_fails_leads_to_the_line(tmp_path: Path) -> None:
 
 def test_a_flake_that_cannot_be_read(tmp_path: Path) -> None:
     root = project(tmp_path / "p", GREEN)
-    root.joinpath("flake.nix").write_text("{ outputs = _: {")
+    (root / FLAKE / "flake.nix").write_text("{ outputs = _: {")
     done = run_tests(root)
     assert done.returncode == 1
     assert "syntax error" in done.stdout
@@ -224,7 +226,7 @@ def test_interactive_hands_the_terminal_to_the_driver(tmp_path: Path) -> None:
         "nixwright.cli.main",
         "test",
         "--flake",
-        f"path:{root}",
+        f"path:{root / FLAKE}",
         "--interactive",
         "hello-boots",
     ]
@@ -268,7 +270,7 @@ def interrupted(tmp_path: Path, number: int, times: int) -> None:
         "host-hello": derivation("host-hello", "sleep 60", f'MARK = "{mark}"; N = "{number}";'),
     }
     root = project(tmp_path / "p", checks)
-    line = [sys.executable, "-m", "nixwright.cli.main", "test", "--flake", f"path:{root}", "--json", "run.json"]
+    line = [sys.executable, "-m", "nixwright.cli.main", "test", "--flake", f"path:{root / FLAKE}", "--json", "run.json"]
     chance = random.Random(number)  # noqa: S311 - moments, no secrets
     for n in range(times):
         process = subprocess.Popen(

@@ -44,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
             "check": one.title,
             "host": one.host,
             "attribute": f"{output}.{one.attribute}",
-            "command": f"nixwright test {one.host} -k {one.attribute if not one.sabotage else one.sabotage}"
-            + (" --sabotage" if one.sabotage else ""),
+            "command": f"nixwright test {one.host} -k {one.attribute}" + (" --sabotage" if one.sabotage else ""),
             "runner": _RUNNERS.get(args.system, args.system),
             "kvm": one.machines > 0 and not one.container,
             "container": one.container,

@@ -177,7 +177,7 @@ def _places(hosts: Hosts) -> Callable[[str], tuple[str, ...]]:
 
 
 def _rerun(one: Wanted) -> str:
-    return f"nixwright test {one.host} -k {one.sabotage or one.check}{' --sabotage' if one.sabotage else ''}"
+    return f"nixwright test {one.host} -k {one.attribute}{' --sabotage' if one.sabotage else ''}"
 
 
 def _stale(hosts: Hosts) -> list[str]:

@@ -103,7 +103,7 @@ def sabotaged(facts: Iterable[Facts]) -> list[Wanted]:
 def chosen(wanted: Sequence[Wanted], host: str | None, pattern: str | None) -> list[Wanted]:
     """Return those of a host whose names hold a pattern (a regular expression, or a plain part of the name).
 
-    Raises NixwrightError where none is left, with the near names.
+    A whole name means that one alone. Raises NixwrightError where none is left, with the near names.
     """
     hosts = sorted({w.host for w in wanted})
     if host is not None and host not in hosts:
@@ -112,7 +112,8 @@ def chosen(wanted: Sequence[Wanted], host: str | None, pattern: str | None) -> l
     of_host = [w for w in wanted if host is None or w.host == host or host in w.instead]
     if pattern is None:
         return of_host
-    found = [w for w in of_host if _matches(pattern, w.title)]
+    exact = [w for w in of_host if pattern in {w.attribute, w.title}]
+    found = exact or [w for w in of_host if _matches(pattern, w.title) or _matches(pattern, w.attribute)]
     if not found:
         names = [w.title for w in of_host]
         raise NixwrightError(f"no check's name holds {pattern!r}: {_offer(_near(pattern, names))}")

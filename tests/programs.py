@@ -44,6 +44,8 @@ PROGRAMS = (
     Program("zstd", "zstd", "images packed with zstd"),
     Program("lz4", "lz4", "images packed with lz4"),
     Program("mcopy", "mtools", "the boot partition's files, for verify-disk"),
+    Program("qemu-img", "qemu-utils", "the disks of a virtual machine"),
+    Program("qemu-system-x86_64", "qemu-system-x86", "that QEMU takes the machine's command line"),
     Program("sshd", "openssh-server", "installing over a real connection that breaks"),
     Program("shellcheck", "shellcheck", "the shell that install steps and units run"),
     Program("git", "git", "that committed files are what gen writes"),

@@ -24,6 +24,7 @@ COMMANDS = (
     "update",
     "verification",
     "verify-disk",
+    "vm",
 )
 FAILED = 2
 _INTERRUPTED = 130

@@ -73,30 +73,44 @@ def _answer_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def run_here(
+def run_here(  # noqa: PLR0913 - each has a name and a default
     argv: Sequence[str],
     *,
     stdin: bytes | None = None,
     terminal: bool = False,
     keep: bool = False,
+    quiet: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run a program that speaks to whoever sits here, and return its exit status and, with `keep`, what it printed.
 
-    It reads `stdin`, or with `terminal` what is typed, or nothing. What it says goes to stderr, as it comes: nothing of
-    it is kept by us. Raises ToolError where it cannot be started.
+    It reads `stdin`, or with `terminal` what is typed, or nothing. What it says goes to stderr, as it comes, or with
+    `quiet` nowhere: nothing of it is kept by us. Raises ToolError where it cannot be started.
     """
     _require(argv, "")
     source = {} if terminal else {"input": stdin or b""}
     sys.stderr.flush()
     done = subprocess.run(
         argv,
-        stdout=subprocess.PIPE if keep else _STDERR,
+        stdout=subprocess.PIPE if keep else subprocess.DEVNULL if quiet else _STDERR,
+        stderr=subprocess.DEVNULL if quiet else None,
         check=False,
         env=os.environ | (environment or {}),
         **source,  # type: ignore[call-overload]
     )
     return done.returncode, done.stdout.decode(errors="replace") if keep else ""
+
+
+@contextmanager
+def background(argv: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program beside us, silent and without input; it is ended with the block. Raises ToolError."""
+    _require(argv, "")
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -63,8 +63,8 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
     "secret": (
         SETTING,
         f'{SETTING}, "users.users.ivan.password": "x"',
-        "Host.settings.users.users.ivan.password",
-        "sets users.users.ivan.password: a secret",
+        "users.users.ivan.password",
+        "a secret would be in the Nix store",
     ),
     "rule of NixOS": (
         SETTING,

@@ -120,7 +120,7 @@ class Host:
             if is_unseen(user) or is_unseen(user.name):
                 continue
             if names.setdefault(str(user.name), index) != index:
-                fix = "make one of the two"
+                fix = "rename one, or make one of the two"
                 yield Mistake(f"users[{index}].name", "two users of one name", repr(user.name), "", fix)
 
     def layout(self) -> Layout:
@@ -221,7 +221,7 @@ def is_host_name(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None
 
 
-NEW_ID = "head -c 4 /dev/urandom | od -A n -t x4"
+NEW_ID = "make one: head -c 4 /dev/urandom | od -A n -t x4"
 _STATE_VERSION = "The release of the first installation: it stays when NixOS is upgraded."
 
 

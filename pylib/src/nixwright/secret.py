@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 # The last name of an option, and what takes its place.
 _INSTEAD = {
-    "password": "hashedPasswordFile",
-    "initialPassword": "hashedPasswordFile",
-    "hashedPassword": "hashedPasswordFile",
-    "initialHashedPassword": "hashedPasswordFile",
+    "password": "hashedPasswordFile, with a path on the target",
+    "initialPassword": "hashedPasswordFile, with a path on the target",
+    "hashedPassword": "hashedPasswordFile, with a path on the target",
+    "initialHashedPassword": "hashedPasswordFile, with a path on the target",
     "psk": 'pskRaw = "ext:NAME" with networking.wireless.secretsFile',
     "passphrase": "a file on the target",
 }
@@ -45,13 +45,19 @@ def secrets(settings: Sequence[Setting]) -> Iterator[Mistake]:
         for path, value in leaves(setting.path, setting.value):
             if path[-1] in _INSTEAD and isinstance(value, str):
                 if value not in _NOBODYS and not (_of_a_profile(path) and _VARIABLE.fullmatch(value)):
-                    what = f"sets {'.'.join(path)}: a secret would be in the Nix store, where everybody can read it"
+                    what = "a secret would be in the Nix store, where everybody can read it"
                     fix = _OF_A_PROFILE if _of_a_profile(path) else _INSTEAD[path[-1]]
-                    yield Mistake(setting.field, what, HIDDEN, "a reference to a file", fix, setting.origin)
+                    yield _told(setting, path, what, "a reference to a file", fix)
             elif setting.module not in _NO_TEXTS and (found := _lurking(path[-1], value)):
-                option = dotted(path)
-                what = f"sets {option}: it looks like {found.looks_like}, and everybody can read the Nix store"
-                yield Mistake(setting.field, what, HIDDEN, "a reference to a secret", _WAY_OUT, setting.origin)
+                what = f"it looks like {found.looks_like}, and everybody can read the Nix store"
+                yield _told(setting, path, what, "a reference to a secret", _WAY_OUT)
+
+
+def _told(setting: Setting, path: tuple[str, ...], what: str, allowed: str, fix: str) -> Mistake:
+    """Return the mistake: by its option for a user's own setting, by the part's field for a part's."""
+    if setting.user:
+        return Mistake(dotted(path), what, HIDDEN, allowed, fix, setting.origin)
+    return Mistake(setting.field, f"sets {dotted(path)}: {what}", HIDDEN, allowed, fix, setting.origin)
 
 
 def _lurking(name: str, value: Any) -> Finding | None:

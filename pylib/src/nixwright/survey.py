@@ -224,10 +224,13 @@ def _imports(host: Host, file: Path) -> Iterator[Mistake]:
         origin = field_origin(host, f"imports[{index}]")
         field = f"Host.imports[{index}]"
         if PurePosixPath(text).is_absolute():
-            yield Mistake(field, "is no path from the host file", repr(text), "./NAME.nix or ../NAME.nix", "", origin)
+            fix = f'put it beside the host file: "./{PurePosixPath(text).name}"'
+            yield Mistake(field, "is no path from the host file", repr(text), "./NAME.nix or ../NAME.nix", fix, origin)
         elif not (file.parent / text).exists():
             allowed = f"a module that is there, from {file.parent.name}/"
-            yield Mistake(field, "there is no such file", repr(text), allowed, "", origin)
+            yield Mistake(
+                field, "there is no such file", repr(text), allowed, f"write {text}, or remove it here", origin
+            )
 
 
 def _missing(part: Part, kind: type[Fact], context: Context) -> Iterator[Mistake]:

@@ -294,6 +294,20 @@ def test_a_secret_is_refused_and_repeated_nowhere(secret: str, project: Project)
     assert project.text(path) == EXAMPLE
 
 
+def test_a_secret_that_stands_in_the_file_already_is_not_shown(project: Project) -> None:  # noqa: F811
+    extra = '    settings={"networking.wireless.networks.home.psk": "canary\\tpass"},\n    host_id="00000001",\n'
+    path = project.host(SMALLEST.replace("    users=", f"{extra}    users="), "vm")
+    for flags in (["--dry-run"], ["--dry-run", "--json"]):
+        answer = project.run("set", *flags, path, "host_id", "00000002")
+        assert answer.status == 0
+        assert "00000002" in answer.out
+        assert "canary" not in answer.out + answer.err
+        assert "(not shown)" in answer.out or "--json" in flags
+    answer = project.run("set", "--json", path, "settings", "{}")
+    assert answer.status == 0
+    assert "canary" not in answer.out + answer.err
+
+
 def test_mistakes_that_were_there_before_do_not_hinder(project: Project) -> None:  # noqa: F811
     path = project.host(EXAMPLE.replace("feeddead", "feed").replace("26.05", "2605"))
     answer = project.run("set", path, "state_version", "26.05")

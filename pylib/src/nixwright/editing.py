@@ -137,6 +137,29 @@ def secrets_in(field: str, value: object) -> list[Finding]:
     return scan(_strings(field, value))
 
 
+def without_secrets(shown: str, source: str) -> str:
+    """Return what is shown of a host file without what stands in it and looks like a secret: an old mistake of it."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return shown
+    named = [(n.arg or "", n.value) for n in nodes if isinstance(n, ast.keyword)]
+    for node in nodes:
+        if isinstance(node, ast.Dict):
+            named += [
+                (str(k.value), v) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)
+            ]
+        elif isinstance(node, ast.Constant):
+            named.append(("", node))
+    texts = [
+        (name, v.value) for name, v in named if isinstance(v, ast.Constant) and isinstance(v.value, str) and v.value
+    ]
+    found = {w for name, secret in texts if scan([(name, secret)]) for w in (secret, repr(secret)[1:-1])}
+    for secret in sorted(found, key=len, reverse=True):
+        shown = shown.replace(secret, HIDDEN)
+    return shown
+
+
 def _strings(path: str, value: object) -> list[tuple[str, object]]:
     """Return what is plain in a value, by path: a call's arguments are looked at, too."""
     match value:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixwright import tree
 from nixwright.cli.hosts import Hosts, add_limits, host_files, load_hosts, project_root, write_json
-from nixwright.editing import Edited, Missed, Wish, edited, own_records, read_host, records_with
+from nixwright.editing import Edited, Missed, Wish, edited, own_records, read_host, records_with, without_secrets
 from nixwright.errors import Mistake, MistakeError, NixwrightError
 from nixwright.origin import standing_in
 from nixwright.report import changes as report
@@ -172,6 +172,8 @@ def _say(args: argparse.Namespace, root: Path, changed: Mapping[Path, Edited], *
         return 0
     colours = Colours.of(sys.stdout)
     diff = report.diff([Change(name, Kind.CHANGED, e.before, e.after) for name, e in named.items()])
+    for edit in named.values():
+        diff = without_secrets(diff, edit.before)
     sys.stdout.write(colours.diff(diff))
     for name, edit in named.items():
         for note in _notes(name, edit):
@@ -209,6 +211,9 @@ def _data(name: str, edited: Edited) -> dict[str, Any]:
     edits = [
         {"field": w.field} | {k: v for k, v in dataclasses.asdict(e).items() if k in _TOLD} for w, e in edited.edits
     ]
+    for edit in edits:
+        for key in ("old", "new"):
+            edit[key] = without_secrets(edit[key], edited.before)
     return {"path": name, "edits": edits}
 
 

@@ -60,7 +60,10 @@ def test_luks2_puts_the_member_into_a_container_and_the_import_behind_it() -> No
     assert content(crypt)["content"] == {"type": "zfs", "pool": "rpool"}
     found = lowered(crypt)
     assert found["boot.initrd.luks.devices.cryptrpool"]["crypttabExtraOpts"] == ["tries=0"]
-    assert found["boot.initrd.systemd.services.zfs-import-rpool"]["after"] == ["cryptsetup.target"]
+    assert found["boot.initrd.systemd.services.zfs-import-rpool"]["after"] == [
+        "cryptsetup.target",
+        "systemd-cryptsetup@cryptrpool.service",
+    ]
     assert "encryption" not in pool_of(crypt)["rootFsOptions"]
 
 

@@ -141,7 +141,8 @@ def test_luks1_is_said_to_cryptsetup() -> None:
 def test_whoever_types_slowly_or_wrongly_still_boots() -> None:
     assert initrd(pibox(), "luks", "devices", "cryptkey")["crypttabExtraOpts"] == ["tries=0"]
     assert initrd(pibox(), "systemd", "services", "zfs-import-tank") == {
-        "after": ["cryptsetup.target"],
+        # the container itself, too: the target is given up once another container's key file cannot be read
+        "after": ["cryptsetup.target", "systemd-cryptsetup@cryptroot.service"],
         "wants": ["cryptsetup.target"],
     }
     device = initrd(pibox(), "systemd", "units", "dev-mapper-cryptkey.device")

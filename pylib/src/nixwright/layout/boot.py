@@ -94,9 +94,12 @@ def _zfs(layout: Layout) -> Iterator[Setting]:
     if bare:
         yield _setting(("boot", "zfs", "extraPools"), bare, first)
     for pool in roots:
-        if any(c.luks for c in layout.containers if _holds(layout, c, pool)):
+        holders = [c.luks.name for c in layout.containers if _holds(layout, c, pool)]
+        if holders:
+            # the target is no longer waited for once another container has failed, as where a key file cannot be read
             comment = "The import gives up after 60 s; it must not count while somebody types a passphrase."
-            after: Value = {"after": ["cryptsetup.target"], "wants": ["cryptsetup.target"]}
+            units = [f"systemd-cryptsetup@{_unit(name)}.service" for name in holders]
+            after: Value = {"after": ["cryptsetup.target", *units], "wants": ["cryptsetup.target"]}
             path = ("boot", "initrd", "systemd", "services", f"zfs-import-{pool.name}")
             yield _setting(path, after, pool, comment=comment)
 

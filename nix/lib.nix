@@ -167,16 +167,19 @@ let
                 more:
                 pkgs.testers.runNixOSTest {
                   imports = [ (checks + "/${host}/${file}") ] ++ more;
+                  # a check may start from what another one of the host has left
+                  _module.args.outputOf = other: found."${host}-${other}".test [ ];
                   defaults.imports = map (b: b.module) (filter (b: !b.hardware) brought);
                 };
             };
           }
         ) files;
+      found = listToAttrs (if match ".*-linux" system == null then [ ] else concatMap ofHost there);
     in
     if homeless != [ ] then
       throw "nixwright: checks/ has checks for hosts that modules/ has not: ${concatStringsSep ", " homeless}"
     else
-      listToAttrs (if match ".*-linux" system == null then [ ] else concatMap ofHost there);
+      found;
 
   # For each host a check `host-NAME`: that its system evaluates (it is not built). For each checks/HOST/CHECK.nix a NixOS
   # test `HOST-CHECK`; where those of several hosts would be the same, of the first alone, unless `every`.

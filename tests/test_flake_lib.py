@@ -126,9 +126,8 @@ def test_checks_are_that_each_host_evaluates_and_its_own_tests(tree: Path) -> No
     made = checks(tree, "x86_64-linux")
     assert value(f"builtins.attrNames ({made})") == ["host-pibox", "host-vm", "pibox-unlock"]
     assert value(f"({made}).host-pibox.env.toplevel") == "/toplevel/5"
-    unlock = value(
-        f"let c = ({made}).pibox-unlock; in c // {{ test = c.test // {{ imports = map toString c.test.imports; }}; }}"
-    )
+    plain = 'removeAttrs c.test [ "_module" ] // { imports = map toString c.test.imports; }'
+    unlock = value(f"let c = ({made}).pibox-unlock; in c // {{ test = {plain}; }}")
     assert unlock == {
         "overlays": ["pibox's overlay"],
         # the Pi's own module is no thing for a VM
@@ -137,6 +136,13 @@ def test_checks_are_that_each_host_evaluates_and_its_own_tests(tree: Path) -> No
             "defaults": {"imports": ["disko's module", "pibox's module"]},
         },
     }
+
+
+def test_a_check_may_start_from_what_another_of_its_host_left(tree: Path) -> None:
+    (tree / "checks" / "pibox" / "later.nix").write_text("{ outputOf, ... }: { }")
+    made = checks(tree, "x86_64-linux")
+    other = f'(({made}).pibox-later.test._module.args.outputOf "unlock").test.imports'
+    assert value(f"map toString {other}") == [f"{tree}/checks/pibox/unlock.nix"]
 
 
 def test_no_vm_tests_on_darwin(tree: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_file_that_is_no_schema_is_refused(tmp_path: Path) -> None:
         ("virtualisation.xen.store.settings.ringScanInterval", 30, 0),
     ],
 )
-def test_what_nixpkgs_packages_bring_is_in_the_shipped_schema(path: str, right: object, wrong: object) -> None:
+def test_what_nixpkgs_packages_bring_is_in_the_shipped_schema(path: str, right: Any, wrong: Any) -> None:
     assert not check([Setting(parse_path(path), right, user=True)], Schema.shipped())
     (mistake,) = check([Setting(parse_path(path), wrong, user=True)], Schema.shipped())
     assert mistake.what

@@ -121,7 +121,7 @@ def test_the_modules_evaluate_to_the_settings(name: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(generation, "module_text", recorded)
     files = generation.generate(host_of(name), ROOT, f"hosts/{name}").files
-    modules = {p: t for p, t in files.items() if p.endswith(".nix") and not p.endswith("/host.nix")}
+    modules = {p: t for p, t in files.items() if re.fullmatch(r"modules/.*(?<!/host)\.nix", p)}
     assert len({t.partition("\n")[2] for t in modules.values()}) == len(bound) > 0  # a host and its image share some
 
     refs: set[tuple[str, ...]] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nixwright import every_host
+from nixwright import every_host, own_disks
 from nixwright.checks import render
 from nixwright.checks.model import Difference, Facts
 from nixwright.checks.render import Machine, Owned, Test
@@ -25,6 +25,7 @@ def gather(host: Host, parts: Sequence[Part], context: Context) -> list[Test]:
     found = [Owned("Host", c) for c in every_host.checks(context)]
     found += [Owned(type(p).__name__, c) for p in parts for c in p.checks(context)]
     found += [Owned("Host", c) for c in host.checks if not is_broken(c)]
+    found += [Owned("Host", c) for c in own_disks.checks(context)]
     return render.tests(o for o in found if not is_broken(o.check))
 
 

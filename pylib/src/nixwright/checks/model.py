@@ -107,7 +107,8 @@ class Check:
     `scenario` is a typed function: its positional parameters are nodes, by their names (`machine` is the host's), what
     stands behind a `*` are `values`. `holds` maps option paths to the values that the host's machine must evaluate to:
     a sabotage can be judged by that without a boot. A part's `differences` are those that only this check needs;
-    `keeps` names generated modules that a VM of this host has not otherwise.
+    `keeps` names generated modules that a VM of this host has not otherwise. A check that starts `after` another of the
+    host starts its machines itself, from what that one left: where, its scenario is told by `after`.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Check:
     differences: Sequence[Difference] = ()
     keeps: Sequence[str] = ()
     container: bool = False
+    after: str = ""
     sabotages: Sequence[Sabotage] = ()
 
     def wrong(self) -> Iterator[Mistake]:
@@ -147,7 +149,8 @@ class Check:
         wanted = inspect.signature(self.scenario or (lambda: None)).parameters.values()
         named = {p.name for p in wanted if p.kind is inspect.Parameter.KEYWORD_ONLY}
         needed = {p.name for p in wanted if p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is p.empty}
-        for name in sorted(needed - set(self.values)):
+        given = {*self.values, *(["after"] if self.after else [])}
+        for name in sorted(needed - given):
             yield Mistake("values", "the scenario needs one that is missing", name, ", ".join(sorted(named)), "")
         for name in sorted(set(self.values) - named):
             yield Mistake("values", "the scenario takes no such value", name, ", ".join(sorted(named)), "")

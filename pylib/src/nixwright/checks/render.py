@@ -14,7 +14,7 @@ from nixwright.checks.source import Sources
 from nixwright.errors import Mistake
 from nixwright.nix.module import module_text
 from nixwright.nix.scope import free_names
-from nixwright.nix.values import Apply, Commented, Function, NixPath, Ref
+from nixwright.nix.values import Apply, Commented, Function, NixPath, Ref, Text
 from nixwright.options.settings import parse_path
 from nixwright.record import origin_of
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOM = "checks"
 _SABOTAGES = "sabotages"
+_AFTER = "AFTER"  # in the script: the directory of what the check that it starts from has left
 _WIDTH = 80  # characters of a value, before it is put on lines of its own
 _SHORT = Difference(
     "a container's network interfaces outside are named after it, in 15 characters", {"system.name": MACHINE}
@@ -70,6 +71,11 @@ class Test:
     def container(self) -> bool:
         """Whether containers will do: every check says so."""
         return all(o.check.container for o in self.checks)
+
+    @property
+    def after(self) -> str:
+        """The check whose output it starts from, or nothing."""
+        return next((o.check.after for o in self.checks if o.check.after), "")
 
     @property
     def sabotages(self) -> list[Sabotage]:
@@ -160,7 +166,9 @@ def test_text(test: Test, machine: Machine) -> str:
         bindings.append(((kind, name), _as_module(body), ""))
     script: Value = 'start_all()\nmachine.wait_for_unit("multi-user.target")\n'
     if any(o.check.scenario for o in test.checks):
-        script = Apply(Ref(("builtins", "readFile")), (NixPath(f"./{test.name}.py"),))
+        file = Apply(Ref(("builtins", "readFile")), (NixPath(f"./{test.name}.py"),))
+        left = Apply(Ref(("outputOf",)), (test.after,))
+        script = Text((f'{_AFTER} = "', left, '"\n', file)) if test.after else file
     bindings.append((("testScript",), script, ""))
     return module_text(bindings, header=_title(test, machine))
 
@@ -254,19 +262,20 @@ def script_text(test: Test) -> str:
         if check.scenario is None:
             continue
         sources.add(check.scenario)
-        arguments = list(check.machines)
+        arguments = [*check.machines, *([f"after={_AFTER}"] if check.after else [])]
         for name, value in check.values.items():
             constant = _constant(constants, name, value, check.scenario.__name__)
             arguments.append(f"{name}={constant}")
         title = _literal(check.proves, "")
         calls.append(f"with subtest({title}):\n    {check.scenario.__name__}({', '.join(arguments)})")
+    start = [] if test.after else ["start_all()"]
     texts = [_docstring(test)]
     if sources.imports:
         texts.append("\n".join(sorted(sources.imports, key=lambda line: (line.startswith("from "), line))))
     if constants:
         lines = [f"{name} = {_literal(value, '')}" for name, value in constants.items()]
         texts.append("\n".join(["# this host's own values", *lines]))
-    return "\n\n".join(texts) + "\n\n\n" + "\n\n\n".join([*sources.texts, "start_all()\n" + "\n".join(calls)]) + "\n"
+    return "\n\n".join(texts) + "\n\n\n" + "\n\n\n".join([*sources.texts, "\n".join([*start, *calls])]) + "\n"
 
 
 def _docstring(test: Test) -> str:

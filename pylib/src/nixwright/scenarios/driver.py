@@ -8,13 +8,14 @@ either.
 
 from __future__ import annotations
 
-import importlib.util
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 class BaseMachine(Protocol):
@@ -100,7 +101,10 @@ class BaseMachine(Protocol):
 
 
 class QemuMachine(BaseMachine, Protocol):
-    """A node that is a VM."""
+    """A node that is a VM. Its files are in `state_dir`; what is put into `out_dir` is the test's output."""
+
+    state_dir: Path
+    out_dir: Path
 
     def start(self, allow_reboot: bool = False) -> None:  # noqa: FBT001, FBT002 - the driver's signature
         """Boot; with `allow_reboot` a reboot of the guest is no end of the VM."""
@@ -162,4 +166,4 @@ def retry(fn: Callable[[bool], bool], timeout_seconds: int = 900) -> None:
 
 def seconds(number: int) -> Any:
     """Return a duration as this driver takes it: whole seconds in NixOS 26.05, a timedelta from 26.11 on."""
-    return timedelta(seconds=number) if importlib.util.find_spec("test_driver.duration") else number
+    return timedelta(seconds=number) if find_spec("test_driver.duration") else number

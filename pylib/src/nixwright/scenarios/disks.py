@@ -1,0 +1,74 @@
+"""What the check of a host's disks does: an installer formats them with disko's scripts, looks, and keeps them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from nixwright.scenarios.installed import is_up
+
+if TYPE_CHECKING:
+    from nixwright.scenarios.driver import QemuMachine
+
+
+def formats(machine: QemuMachine, *, passphrases: dict[str, str], tables: dict[str, list[list[str]]]) -> None:
+    """The host's disko scripts format and mount; each table is sector by sector what the description says."""
+    is_up(machine)
+    for file, text in passphrases.items():
+        machine.succeed(f"install -d -m 0700 $(dirname {file}); printf '%s' '{text}' > {file}")
+    machine.succeed("destroy-format-mount --yes-wipe-all-disks >&2")
+    for device, wanted in tables.items():
+        printed = machine.succeed(f"sgdisk --print {device}")
+        rows = re.findall(r"^ +(\d+) +(\d+) +(\d+) +\S+ \S+ +(\S+) +(.*?)$", printed, re.MULTILINE)
+        # a type that sgdisk has no code for is FFFF
+        found = [[n, first, last, "GUID" if code == "FFFF" else code, name] for n, first, last, code, name in rows]
+        if found != wanted:
+            raise AssertionError(f"{device}: {found} where the description says {wanted}")
+
+
+def opens(machine: QemuMachine, *, containers: dict[str, dict[str, list[str]]]) -> None:
+    """Each LUKS container has its version and as many slots as keys, opens with its keys, and with no others."""
+    slot = r"^ *[0-9]+: luks2$|^Key Slot [0-9]+: ENABLED$"
+    for device, wanted in containers.items():
+        for version in wanted["version"]:
+            machine.succeed(f"cryptsetup luksDump {device} | grep -E '^Version: *{version}$'")
+        slots = machine.succeed(f"cryptsetup luksDump {device} | grep -cE '{slot}' || true").strip()
+        if slots != str(len(wanted["opens"])):
+            raise AssertionError(f"{device} has {slots} key slots, not {len(wanted['opens'])}")
+        for key in wanted["opens"]:
+            machine.succeed(f"cryptsetup open --test-passphrase --key-file {key} {device}")
+        for key in wanted["refuses"]:
+            machine.fail(f"cryptsetup open --test-passphrase --key-file {key} {device}")
+
+
+def properties(machine: QemuMachine, *, pools: dict[str, dict[str, str]], datasets: dict[str, dict[str, str]]) -> None:
+    """Pools and datasets have the properties of the description, and what is wiped has its blank snapshot."""
+    for kind, all_of_it in (("zpool", pools), ("zfs", datasets)):
+        for name, wanted in all_of_it.items():
+            for key, value in wanted.items():
+                found = machine.succeed(f"{kind} get -H -p -o value {key} {name}").strip()
+                if found != value:
+                    raise AssertionError(f"{key} of {name} is {found}, not {value}")
+
+
+def again(machine: QemuMachine, *, mounts: list[str], keys: str) -> None:
+    """What is formatted is unmounted, mounted again by another day's installer, and formatted again without loss."""
+    for mount in mounts:
+        machine.succeed(f"touch /mnt{mount}/kept-by-the-installer")
+    machine.succeed("unmount-disks >&2")
+    machine.succeed('test -z "$(ls /dev/mapper | grep -v control)"', "! findmnt -R /mnt")
+    # another day's installer has no copies of the key files
+    machine.succeed(f"test ! -e {keys} || find {keys} -type f ! -name '*.passphrase' -delete")
+    for script in ("mount-disks", "format-disks", "mount-disks"):
+        machine.succeed(f"{script} >&2")
+        for mount in mounts:
+            machine.succeed(f"test -e /mnt{mount}/kept-by-the-installer")
+
+
+def keeps(machine: QemuMachine, *, images: list[str]) -> None:
+    """The disks stay as the installer leaves them: what starts from them gets copies."""
+    machine.succeed("unmount-disks >&2; sync")
+    machine.shutdown()
+    for image in images:
+        shutil.copyfile(machine.state_dir / image, machine.out_dir / image)

@@ -1,0 +1,186 @@
+"""The checks of a host's own disks: what they expect follows from the description, and each scenario can fail."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from nixwright import own_disks
+from nixwright.layout import GPT, Ext4, MiB, Partition, Raw
+from nixwright.layout.disk import Disk
+from nixwright.layout.model import Layout
+from nixwright.parts.base import Context
+from nixwright.scenarios import disks, installed
+from parts_host import pibox_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nixwright.checks.model import Check
+    from nixwright.scenarios.driver import QemuMachine
+
+SSD = "/dev/disk/by-id/virtio-a"
+
+
+def checks(layout: Layout) -> list[Check]:
+    return [*own_disks.checks(Context("box", "feeddead", "26.05", "aarch64-linux", layout, [], []))]
+
+
+def value(layout: Layout, scenario: Callable[..., None], name: str) -> Any:
+    (check,) = [c for c in checks(layout) if c.scenario is scenario]
+    return check.values[name]
+
+
+def size(layout: Layout) -> int:
+    """MiB of a VM's only disk."""
+    images: Any = checks(layout)[0].differences[0].settings["virtualisation.emptyDiskImages"]
+    number: int = images[0]["size"]
+    return number
+
+
+class Machine:
+    """A machine that says what it is told to say, and keeps what it was asked."""
+
+    def __init__(self, state: Path, answers: dict[str, str]) -> None:
+        self.state_dir, self.out_dir, self.answers = state, state, answers
+        self.asked: list[str] = []
+
+    def succeed(self, *commands: str, timeout: object = None) -> str:
+        self.asked += commands
+        return "".join(text for c in commands for start, text in self.answers.items() if start in c)
+
+    fail = succeed
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def called(*arguments: object) -> None:
+            self.asked.append(" ".join([name, *map(str, arguments)]))
+
+        return called
+
+
+def machine(state: Path, **answers: str) -> QemuMachine:
+    return cast("QemuMachine", Machine(state, {k.replace("_", " "): v for k, v in answers.items()}))
+
+
+def asked(machine: QemuMachine) -> list[str]:
+    return cast("Machine", machine).asked
+
+
+SGDISK = """\
+Number  Start (sector)    End (sector)  Size       Code  Name
+   1            2048         2097151   1023.0 MiB  EF00  EFI system partition
+   2         2097152         2162687   32.0 MiB    FFFF  luks key
+"""
+ROWS = [
+    ["1", "2048", "2097151", "EF00", "EFI system partition"],
+    ["2", "2097152", "2162687", "GUID", "luks key"],
+]
+
+
+def test_the_table_is_compared_to_the_sector(tmp_path: Path) -> None:
+    box = machine(tmp_path, sgdisk=SGDISK)
+    disks.formats(box, passphrases={"/run/k/a": "b"}, tables={SSD: ROWS})
+    assert asked(box)[2:4] == [
+        "install -d -m 0700 $(dirname /run/k/a); printf '%s' 'b' > /run/k/a",
+        "destroy-format-mount --yes-wipe-all-disks >&2",
+    ]
+    for wrong in (ROWS[:1], [ROWS[0], [*ROWS[1][:2], "2162688", *ROWS[1][3:]]]):
+        with pytest.raises(AssertionError, match=SSD):
+            disks.formats(box, passphrases={}, tables={SSD: wrong})
+
+
+def test_slots_and_properties_are_compared(tmp_path: Path) -> None:
+    wanted = {SSD: {"version": ["2"], "opens": ["/a", "/b"], "refuses": ["/c"]}}
+    disks.opens(machine(tmp_path, luksDump="2\n"), containers=wanted)
+    with pytest.raises(AssertionError, match="has 1 key slots, not 2"):
+        disks.opens(machine(tmp_path, luksDump="1\n"), containers=wanted)
+    disks.properties(machine(tmp_path, get="on\n"), pools={"tank": {"autotrim": "on"}}, datasets={})
+    with pytest.raises(AssertionError, match="compression of tank is on, not lz4"):
+        disks.properties(machine(tmp_path, get="on\n"), pools={}, datasets={"tank": {"compression": "lz4"}})
+
+
+def test_the_images_go_out_and_come_in_again(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    (inside / "empty0.qcow2").write_text("image")
+    (inside / "empty0.qcow2").chmod(0o444)  # as a store has it
+    box = machine(outside)
+    installed.starts(box, after=str(inside), images=["empty0.qcow2"], questions={})
+    assert (outside / "empty0.qcow2").read_text() == "image"
+    (outside / "empty0.qcow2").write_text("can be written")
+    assert asked(box)[0] == "start"
+
+
+def test_somebody_types_slowly_and_wrongly_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("nixwright.scenarios.installed.time.sleep", slept.append)
+    box = machine(tmp_path)
+    installed.starts(box, after=str(tmp_path), images=[], questions={"for a": "one", "for b": "two"})
+    assert asked(box)[:7] == [
+        "start",
+        "wait_for_console_text for a",
+        "send_console wrong\n",
+        "wait_for_console_text for a",
+        "send_console one\n",
+        "wait_for_console_text for b",
+        "send_console two\n",
+    ]
+    assert slept[0] > 90
+
+
+def test_mounts_and_swap_are_compared(tmp_path: Path) -> None:
+    good = machine(tmp_path, findmnt="tank/a\n", readlink="1\n", swapon="1\n")
+    installed.mounted(good, mounts={"/": "tank/a"}, swaps=1)
+    with pytest.raises(AssertionError, match="/ is tank/b, not tank/a"):
+        installed.mounted(machine(tmp_path, findmnt="tank/b\n", readlink="2\n"), mounts={"/": "tank/a"}, swaps=0)
+    with pytest.raises(AssertionError, match="0 swap devices are on, not 1"):
+        installed.mounted(machine(tmp_path, swapon="0\n"), mounts={}, swaps=1)
+
+
+def test_the_power_is_cut_between_writing_and_looking(tmp_path: Path) -> None:
+    box = machine(tmp_path)
+    installed.wiped(box, wiped=["/etc"], kept=["/persist"], pools=["tank"], questions={})
+    told = asked(box)
+    crash = told.index("crash")
+    assert told[:crash] == ["touch /etc/written-before", "touch /persist/written-before", "sync"]
+    assert told[crash + 1] == "start"
+    assert {"test -e /etc/written-before", "test -e /persist/written-before"} <= set(told[crash:])
+
+
+def test_what_is_expected_of_the_pibox() -> None:
+    layout = pibox_layout()
+    (table,) = value(layout, disks.formats, "tables").values()
+    assert [int(first) // 2048 for _, first, *_ in table] == [1, 1024, 1056, 9248]
+    containers = value(layout, disks.opens, "containers")
+    swap = next(c for device, c in containers.items() if device.endswith("part3"))
+    assert swap["opens"] == ["/run/luks-keys/cryptkey-keyfile"]
+    assert "/run/luks-keys/cryptkey.passphrase" in swap["refuses"]
+    (question,) = value(layout, installed.starts, "questions")
+    assert re.search(question, "Please enter passphrase for disk luks key (cryptkey): (press TAB for no echo)")
+    assert not re.search(question, "Please enter passphrase for disk root (cryptroot): (press TAB for no echo)")
+    assert value(layout, installed.closed, "closed") == ["cryptkey"]
+
+
+def test_the_disks_have_room_for_what_is_reserved() -> None:
+    layout = pibox_layout()
+    reserved = sum(p.reserved.bytes for p in layout.pools if p.reserved is not None)
+    assert size(layout) * 2**20 > reserved + 9248 * 2**20
+    said = Layout.of([Disk(SSD, GPT(Partition("a", MiB(10), Ext4(at="/"))), size=MiB(100))])
+    assert size(said) == 100
+
+
+def test_what_cannot_be_formatted_without_an_image_is_not_checked() -> None:
+    assert checks(Layout.of([])) == []
+    table = GPT(Raw("boot", MiB(1), MiB(1), file="/images/boot"), Partition("a", MiB(10), Ext4(at="/"), start=MiB(4)))
+    assert checks(Layout.of([Disk(SSD, table)])) == []
+
+
+def test_a_check_that_starts_from_another_starts_its_machines_itself() -> None:
+    folder = Path(__file__).parents[1] / "checks" / "pibox"
+    assert "start_all()" in (folder / "disks.py").read_text()
+    assert "start_all()" not in (folder / "installed.py").read_text()
+    assert "starts(machine, after=AFTER," in (folder / "installed.py").read_text()
+    assert 'AFTER = \\"${outputOf "disks"}\\"' in (folder / "installed.nix").read_text()

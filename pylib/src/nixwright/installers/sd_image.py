@@ -116,13 +116,15 @@ class SdImage(Installer):
             "sudo mkdir -p /mnt/card && sudo mount /dev/disk/by-label/FIRMWARE /mnt/card\n"
             f"sudo bash -c {_quoted(ask_for_profile('/mnt/card/wifi.nmconnection'))}\n"
             "sudo umount /mnt/card",
-            "The first command mounts the card and nothing else that has this label.",
+            "There is no error, and `lsblk` shows the card, unmounted.",
         )
         yield Step(
             Phase.INSTALLER,
             "Boot the card",
-            "Card and disk in, power on; half a minute later the board is on the network. What follows is done there.",
-            f"scp -r . root@{name}.local:flake\nssh root@{name}.local\ncd flake",
+            "Card and disk in, power on; half a minute later the board is on the network. What git knows of the flake"
+            " is copied there, and nothing beside it; what follows is done there.",
+            f"git archive HEAD | ssh root@{name}.local 'mkdir -p flake && tar -x -C flake'\n"
+            f"ssh root@{name}.local\ncd flake",
             f"The prompt says root@{name}.",
         )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Data = Mapping[str, Any]
 
 WIDTH = 80
+_FEW = 118  # characters: two lines
 _LABEL = 11  # columns of the margin with the sections' names
 
 
@@ -38,7 +39,7 @@ def screen(about: Data, checks: Sequence[Data], source: str, colours: Colours) -
     page.rows("users", said.users(about))
     page.flow("services", [f"{name}*" if own else name for name, own in said.services(about)])
     page.rows("secrets", said.secrets(about), gap=26)
-    page.rows("checks", [(name, "; ".join(proves)) for name, proves in said.checks(checks)])
+    page.rows("checks", [(name, _few(proves)) for name, proves in said.checks(checks)])
     page.rows("settings*", said.settings(about), gap=32)
     page.flow("imports", about["imports"])
     page.rows("defaults", said.defaults(about), dim=True)
@@ -116,6 +117,16 @@ def _mounts(page: _Page, about: Data) -> None:
     empty = ", ".join(path for path, but in wiped if not but)
     rows = [("empties", empty)] if empty else []
     page.rows("each boot", rows + [(path, f"but for {but}") for path, but in wiped if but])
+
+
+def _few(sentences: Sequence[str]) -> str:
+    """Return as many sentences as fit on two lines, and how many more there are."""
+    kept = list(sentences[:1])
+    for sentence in sentences[1:]:
+        if sum(map(len, kept)) + len(sentence) > _FEW:
+            return f"{'; '.join(kept)}; and {len(sentences) - len(kept)} more"
+        kept.append(sentence)
+    return "; ".join(kept)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

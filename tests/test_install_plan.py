@@ -49,7 +49,7 @@ def keys(steps: list[Step]) -> list[str]:
 def test_the_steps_in_their_order(pibox: dict[str, Any]) -> None:
     steps = plan(pibox, REMOTE, Options("/project"), (), formatted=False)
     order = ["build", "scripts", "passphrases", "format", "system", "keys", "flake"]
-    assert [k for k in keys(steps) if not k.startswith("by-hand")] == [*order, "install", "finish"]
+    assert [k for k in keys(steps) if not k.startswith("by-hand")] == [*order, "look", "install", "finish"]
     assert [a.stdin for s in steps for a in s.actions if a.stdin] == ["passphrase:cryptkey", "passphrase:cryptroot"]
     by_hand = {s.title: s for s in steps if s.key.startswith("by-hand")}
     assert by_hand["Password of ivan"].once == "ever"
@@ -81,6 +81,51 @@ def test_a_secret_that_is_given_is_not_asked_for(pibox: dict[str, Any], tmp_path
     assert "umask 077" in secret.argv[-1]
 
 
+def looked(host: dict[str, Any], root: Path) -> subprocess.CompletedProcess[str]:
+    """Run the very script that looks for secrets, with /mnt elsewhere."""
+    (step,) = [s for s in plan(host, REMOTE, Options("/p"), (), formatted=True) if s.key == "look"]
+    script = shlex.split(step.actions[0].argv[-1])[-1].replace("/mnt", str(root))
+    return subprocess.run(["bash", "--norc", "-euc", script], check=False, capture_output=True, text=True)
+
+
+def test_no_first_boot_without_its_secrets(pibox: dict[str, Any], tmp_path: Path) -> None:
+    hashed, key = tmp_path / "persist/passwords/ivan", tmp_path / "persist/etc/ssh/initrd_ssh_host_ed25519_key"
+    for path in (hashed, key):
+        path.parent.mkdir(parents=True)
+    hashed.write_text("$y$")
+    done = looked(pibox, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"others may read it: {hashed} (chmod 600)\nmissing: {key}\n"
+    hashed.chmod(0o600)
+    key.write_text("key")
+    key.chmod(0o600)
+    assert looked(pibox, tmp_path).returncode == 0
+
+
+def test_no_first_boot_without_the_profile_of_the_only_network(tmp_path: Path) -> None:
+    wifi = {"kind": "WifiNetwork", "interface": "wlan0", "by": "NetworkManager", "networks": []}
+    kept = {"kind": "KeptPath", "path": PROFILES, "source": f"/persist{PROFILES}", "is_file": False}
+    host: dict[str, Any] = dict.fromkeys(("secrets", "steps", "pools", "containers"), ()) | {"name": "pi"}
+    for facts, at in (([wifi], PROFILES), ([wifi, kept], f"/persist{PROFILES}")):
+        directory = tmp_path / str(len(facts))
+        profile = directory / f"{at[1:]}/wifi.nmconnection"
+        profile.parent.mkdir(parents=True)
+        done = looked(host | {"facts": facts}, directory)
+        assert done.returncode == 1
+        assert "after the first boot nobody could reach the host" in done.stderr
+        profile.write_text("[wifi]")
+        profile.chmod(0o600)
+        assert looked(host | {"facts": facts}, directory).returncode == 0
+
+
+def test_a_kept_path_is_written_where_it_lies(pibox: dict[str, Any], tmp_path: Path) -> None:
+    kept = {"kind": "KeptPath", "path": PROFILES, "source": f"/persist{PROFILES}", "is_file": False}
+    host = pibox | {"facts": [*pibox["facts"], kept]}
+    options = Options("/p", secrets={f"{PROFILES}/wifi.nmconnection": tmp_path})
+    (action,) = [a for s in plan(host, REMOTE, options, (), formatted=True) if s.key == "secrets" for a in s.actions]
+    assert f"mv /mnt/persist{PROFILES}/wifi.nmconnection.new" in action.argv[-1]
+
+
 def test_every_script_is_a_script_of_bash(pibox: dict[str, Any], tmp_path: Path) -> None:
     """What ssh is told comes apart again as `bash --norc -euc SCRIPT`, and bash and shellcheck take the script."""
     need("shellcheck")
@@ -91,12 +136,12 @@ def test_every_script_is_a_script_of_bash(pibox: dict[str, Any], tmp_path: Path)
                 *begin, script = shlex.split(action.argv[-1])
                 assert begin == ["bash", "--norc", "-euc"]
                 scripts.append(work.fill(script, {n: f"/nix/store/{n}" for n in re.findall(r"<([a-z-]+)>", script)}))
-    assert len(scripts) == 10
+    assert len(scripts) == 11
     for number, script in enumerate(scripts):
         path = tmp_path / f"{number}.sh"
         path.write_text(f"#!/bin/bash\n{script}\n")
         subprocess.run(["bash", "-n", path], check=True)
-        own = script.startswith(("test -d", "sync", "echo", "nixos-install", "/nix"))
+        own = script.startswith(("test -d", "sync", "echo", "nixos-install", "/nix", "wrong"))
         subprocess.run(["shellcheck", "--severity=warning", path], check=own, capture_output=True)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from nixwright.layout.hooks import KEYS
+from nixwright.parts.wifi import PROFILES
 from nixwright.tools.nix_machine import FEATURES
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ TOPLEVEL = "toplevel"
 COPY = ("nix", *FEATURES, "copy", "--substitute-on-destination", "--no-check-sigs", "--to")
 _OURS = "nixos-install "  # a step of the runbook that has a step of its own here
 _BY_HAND = ("SECRETS", "INSTALL")
+_MEMORY = ("/run/", "/nix/")  # what is made at boot, or built
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def plan(host: Data, remote: Remote, options: Options, present: Collection[str],
         _system(host, remote, options),
         *_secrets(host, remote, options),
         *_by_hand(host, remote, options),
+        *_look(host, remote),
         _nixos(remote),
         _finish(host, remote),
     ]
@@ -92,6 +95,14 @@ def secrets_of(host: Data) -> dict[str, str]:
     found = {c["name"]: c["passphrase_file"] for c in host["containers"] if c["passphrase_file"]}
     native = {p["name"]: p["passphrase_file"] for p in host["pools"]}
     return found | {name: file for name, file in native.items() if file}
+
+
+def lies_at(host: Data, path: str) -> str:
+    """Return where a path of the running host lies on its disks: what stays on a wiped root lies elsewhere."""
+    for kept in (f for f in host["facts"] if f["kind"] == "KeptPath"):
+        if path == kept["path"] or path.startswith(f"{kept['path']}/"):
+            return str(kept["source"]) + path.removeprefix(kept["path"])
+    return path
 
 
 def key_files(host: Data) -> list[str]:
@@ -163,11 +174,12 @@ def _secrets(host: Data, remote: Remote, options: Options) -> Iterator[Step]:
     """Host keys made where the host wants them, and files that were named."""
     keys = [k for k in key_files(host) if k not in options.secrets]
     if keys:
-        actions = [Action(tuple(remote.argv(_make_key(k, host["name"])))) for k in keys]
+        actions = [Action(tuple(remote.argv(_make_key(lies_at(host, k), host["name"])))) for k in keys]
         yield Step("keys", "Make the SSH host keys", tuple(actions))
     if options.secrets:
         actions = [
-            Action(tuple(remote.argv(_receive(ROOT + path, "0755"))), stdin=f"file:{path}") for path in options.secrets
+            Action(tuple(remote.argv(_receive(ROOT + lies_at(host, path), "0755"))), stdin=f"file:{path}")
+            for path in options.secrets
         ]
         yield Step("secrets", "Write the secrets, for root alone", tuple(actions))
 
@@ -184,7 +196,7 @@ def _make_key(path: str, name: str) -> str:
 def _by_hand(host: Data, remote: Remote, options: Options) -> Iterator[Step]:
     """The runbook's own steps on the target: they ask there, and what is typed passes through no program of ours."""
     steps = [s for s in host["steps"] if s["phase"] in _BY_HAND and s["commands"] and _OURS not in s["commands"]]
-    steps = [s for s in steps if not any(f"{ROOT}{path}" in s["commands"] for path in options.secrets)]
+    steps = [s for s in steps if not any(f"{ROOT}{lies_at(host, p)}" in s["commands"] for p in options.secrets)]
     if any(s["phase"] == "INSTALL" for s in steps):
         archive = ("nix", *FEATURES, "flake", "archive", "--json", "--to", remote.store(), options.flake)
         yield Step("flake", "Copy the flake to the target's memory", (Action(archive, keeps="flake"),))
@@ -193,6 +205,36 @@ def _by_hand(host: Data, remote: Remote, options: Options) -> Iterator[Step]:
         enter = "cd <flake>\n" if installs else ""
         action = Action(tuple(remote.argv(f"{enter}{step['commands']}", terminal=True)), terminal=True)
         yield Step(f"by-hand-{number}", step["title"], (action,), "boot" if installs else "ever")
+
+
+def _look(host: Data, remote: Remote) -> Iterator[Step]:
+    """No first boot without what it needs: a password's hash, a stage 1 key, the profile of the only network."""
+    paths = [s["where"] for s in host["secrets"] if s["where"].startswith("/") and not s["where"].startswith(_MEMORY)]
+    files = " ".join(shlex.quote(ROOT + lies_at(host, p)) for p in dict.fromkeys(paths))
+    profiles = shlex.quote(ROOT + lies_at(host, PROFILES))
+    script = "wrong=0\n"
+    if files:
+        script += f"""\
+for file in {files}; do
+  if ! test -s "$file"; then
+    echo "missing: $file" >&2
+    wrong=1
+  elif test -n "$(find "$file" -perm /007)"; then
+    echo "others may read it: $file (chmod 600)" >&2
+    wrong=1
+  fi
+done
+"""
+    if any(f["kind"] == "WifiNetwork" and f["by"] == "NetworkManager" and not f["networks"] for f in host["facts"]):
+        script += f"""\
+if test -z "$(find {profiles} -name '*.nmconnection' -size +0 -perm 600)"; then
+  echo "no profile of a WiFi in {profiles}: after the first boot nobody could reach the host" >&2
+  wrong=1
+fi
+"""
+    if script.count("\n") > 1:
+        action = Action(tuple(remote.argv(f'{script}test "$wrong" = 0')))
+        yield Step("look", "Look whether every secret is there, for root alone", (action,))
 
 
 def _nixos(remote: Remote) -> Step:

@@ -267,7 +267,8 @@ def ask_for_profile(path: str, ssid: str = "") -> str:
 
 
 def _install_profile(context: Context) -> Step:
-    directory, here = f"/mnt{PROFILES}", "/run/NetworkManager/system-connections"
+    kept = next((k.source for k in context.all(KeptPath) if k.path == PROFILES), PROFILES)
+    directory, here = f"/mnt{kept}", "/run/NetworkManager/system-connections"
     made = f"install -d -m 700 -o root -g root {directory}\n"
     expect = f"`stat -c '%a %U' {directory}/*` shows `600 root`."
     if context.fact(InstallerWifi) is not None:

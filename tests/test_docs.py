@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ELSEWHERE = ("git ", "nix ", "./run", "ssh ", "sudo ", "nixos-", "pip ", "nixwright test")
+MACHINES = tuple(f"nixwright {command} " for command in ("install", "update", "verify-disk", "vm"))
 
 
 def run(command: str, directory: Path) -> str:
@@ -62,8 +63,10 @@ def shown(page: str, directory: Path) -> str:
         elif kind == "nix" and name:
             text = (directory / name).read_text()
         elif kind == "sh":
-            lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-            assert all(line.startswith(ELSEWHERE) for line in lines), f"not run, and yet it could be:\n{text}"
+            lines = [line for line in text.replace("\\\n", "").splitlines() if line and not line.startswith("#")]
+            assert all(line.startswith(ELSEWHERE + MACHINES) for line in lines), (
+                f"not run, and yet it could be:\n{text}"
+            )
         return f"```{kind}{f' {name}' if name else ''}\n{text}```"
 
     return BLOCK.sub(one, page)

@@ -15,10 +15,11 @@ from nixwright.layout.disk import places
 from nixwright.layout.pool import DEFAULT_PROPERTIES
 from nixwright.layout.sizes import SECTOR, GiB, MiB
 from nixwright.nix.values import Apply, Ref, Text, force
-from nixwright.scenarios import boots, disks, installed
+from nixwright.parts.facts import KeptPath
+from nixwright.scenarios import boots, disks, installed, persist
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nixwright.layout.disk import Disk
     from nixwright.layout.model import Layout
@@ -53,6 +54,7 @@ def checks(context: Context) -> Iterator[Check]:
         return
     yield from _formats(layout)
     yield from _installed(layout)
+    yield from _kept_paths(layout, context.all(KeptPath))
 
 
 def _formats(layout: Layout) -> Iterator[Check]:
@@ -171,6 +173,29 @@ def _installed(layout: Layout) -> Iterator[Check]:
             "questions": questions,
         },
     )
+
+
+def _kept_paths(layout: Layout, paths: Sequence[KeptPath]) -> Iterator[Check]:
+    """Single paths that stay on a wiped root, after the boots of the checks before."""
+    directories = {p.path: _bound(layout, p.source) for p in paths if not p.is_file}
+    files = {p.path: p.source for p in paths if p.is_file}
+    if paths:
+        lost = {f'fileSystems."{d}".enable': force(value=False) for d in list(directories)[:1]}
+        yield Check(
+            INSTALLED,
+            "each path that stays on its own lies where it is kept",
+            persist.lies_where_it_is_kept,
+            {"directories": directories, "files": files},
+            sabotages=[Sabotage("not-kept", "a kept directory is forgotten", lost)] if lost else [],
+        )
+    if "/etc/machine-id" in files and ("/var/log/journal" in directories or layout.survives("/var/log/journal")):
+        yield Check(INSTALLED, "it is the same machine after a boot", persist.is_the_same_machine)
+
+
+def _bound(layout: Layout, source: str) -> str:
+    """What findmnt says of a bind mount of a path: the file system, and the path in it."""
+    mount = layout.mount_of(source)
+    return source if mount is None else f"{mount.device}[{source.removeprefix(mount.path.rstrip('/'))}]"
 
 
 def _sabotages(layout: Layout) -> Iterator[Sabotage]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nixwright.runner.results import CheckResult, Excerpt, Outcome, Run, Subtest, Why
 
-PROVES = (("Ssh", "only keys log in"), ("Host", "it boots"))
+PROVES = (("Ssh", "only keys log in"), ("Host", "it boots"), ("Lcd", "the display is lit"))
 PASSED = CheckResult(
     "pibox-boots",
     "pibox",
     "boots",
     Outcome.PASSED,
-    proves=PROVES[1:],
+    proves=PROVES[1:2],
     subtests=(Subtest("it is up", 61.5, ok=True), Subtest("it switches", 10.25, ok=True)),
     seconds=72.0,
     system="x86_64-linux",
@@ -31,7 +31,7 @@ FAILED = CheckResult(
         ("sshd.service",),
         ("machine: sshd[12]: no hostkeys available",),
     ),
-    subtests=(Subtest("it is up", 50.0, ok=True), Subtest("keys alone", None, ok=False)),
+    subtests=(Subtest("it boots", 50.0, ok=True), Subtest("only keys log in", None, ok=False)),
     seconds=55.0,
     system="x86_64-linux",
     log="/state/logs/pibox-network.log",

@@ -196,6 +196,16 @@ def test_the_page_is_whole_and_needs_nothing_else(snapshot: SnapshotAssertion) -
     assert text == snapshot(extension_class=Html)
 
 
+def test_each_part_has_its_own_mark_in_a_check_that_failed() -> None:
+    text = page(Run((FAILED,)))
+    marks = {row.split("</th>")[0]: row for row in text.split("<tr><th>")[1:]}
+    assert ">✗</a>" in marks["Ssh"]
+    assert ">✓</a>" in marks["Host"]
+    assert ">…</a>" in marks["Lcd"], "the check did not come to it"
+    unnamed = page(Run((dataclasses.replace(FAILED, subtests=()),)))
+    assert unnamed.count(">✗</a>") == 3
+
+
 def test_pictures_are_in_the_page(tmp_path: Path) -> None:
     picture = tmp_path / "desk.png"
     body = zlib.compress(b"\0\0\0\0")

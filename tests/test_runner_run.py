@@ -221,8 +221,13 @@ def test_a_sabotage_that_a_machines_trouble_hides_is_not_seen(nix: Path) -> None
 @pytest.mark.parametrize(
     ("error", "outcome", "why"),
     [
-        ("error: Failed assertions:\n- services.openssh is on", Outcome.PASSED, Why.NONE),
+        (
+            "error: Failed assertions:\n- keys alone: services.openssh.enable is not as described",
+            Outcome.PASSED,
+            Why.NONE,
+        ),
         ("error: something else", Outcome.ERROR, Why.EVALUATION),
+        ("error: Failed assertions:\n- it could not be evaluated before, either", Outcome.ERROR, Why.EVALUATION),
         ("", Outcome.FAILED, Why.UNSEEN),
     ],
 )

@@ -151,7 +151,7 @@ def test_sabotages_must_be_seen(tmp_path: Path) -> None:
     under = {
         "hello-boots-failed-unit": derivation("a", FAILS),
         "hello-boots-ordering-cycle": derivation("b", PASSES),
-        "hello-boots-next-fails": 'throw "Failed assertions: - not this"',
+        "hello-boots-next-fails": 'throw "Failed assertions:\\n- next: a.b is not as described"',
     }
     root = project(tmp_path / "p", GREEN, under)
     done = run_tests(root, "--sabotage", "-k", "boots", "--json", "run.json")

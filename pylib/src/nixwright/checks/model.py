@@ -35,6 +35,7 @@ BOOTS = "boots"  # a VM: a kernel, stage 1, generations
 SERVICES = "services"  # containers: what runs, and what others on the network see
 
 MACHINE = "machine"  # the node that is the host itself; its log and shell say the host's own name
+NOT_AS_DESCRIBED = "is not as described"  # how the assertions end that a check's `holds` are made into
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _NODE = re.compile(r"[a-z][a-z0-9]{0,20}")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from nixwright.checks.model import MACHINE, Check, Difference, Facts, Node, Sabotage
+from nixwright.checks.model import MACHINE, NOT_AS_DESCRIBED, Check, Difference, Facts, Node, Sabotage
 from nixwright.checks.source import Sources
 from nixwright.errors import Mistake
 from nixwright.nix.module import module_text
@@ -208,7 +208,7 @@ def _machine(test: Test, machine: Machine) -> dict[str, Value]:
 def _assertions(check: Check) -> Iterator[Value]:
     for text, value in check.holds.items():
         asked = Apply(_lib.elem, (Ref(("config", *parse_path(text))), [value]))
-        yield {"assertion": asked, "message": f"{text} is not as described"}
+        yield {"assertion": asked, "message": f"{text} {NOT_AS_DESCRIBED}"}
 
 
 def _modules(machine: Machine, file: str = "") -> NixPath:

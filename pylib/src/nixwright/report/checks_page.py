@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nixwright.runner.results import CheckResult, Run
 
+_NOT_REACHED = "…"
 _MOST_PICTURE = 4 << 20  # bytes of a picture that is put into the page
 _STYLE = """\
 :root { color-scheme: light dark; --page: #fff; --text: #1c2024; --soft: #60646c; --line: #d9d9e0; --card: #f7f7f9;
@@ -109,8 +110,22 @@ def _cell(part: str, check: CheckResult) -> str:
     if not said and check.proves:
         return "<td></td>"
     title = escape("; ".join(said) or str(check.outcome), quote=True)
-    mark = f"<a href='#{_anchor(check)}' title=\"{title}\">{MARKS[check.outcome]}</a>"
-    return f'<td class="mark {check.outcome}">{mark}</td>'
+    mark, kind = _of_part(said, check)
+    return f'<td class="mark {kind}"><a href="#{_anchor(check)}" title="{title}">{mark}</a></td>'
+
+
+def _of_part(said: Sequence[str], check: CheckResult) -> tuple[str, str]:
+    """Return the mark and class of a part's say in a check: of one that failed, what its own steps came to.
+
+    A scenario's step bears the sentence that it proves. What the check did not reach has a mark of its own.
+    """
+    ended = {step.name: step.ok for step in check.subtests}
+    if check.outcome is not Outcome.FAILED or not any(sentence in ended for _, sentence in check.proves):
+        return MARKS[check.outcome], str(check.outcome)
+    if not all(sentence in ended for sentence in said):
+        return _NOT_REACHED, str(Outcome.SKIPPED)
+    own = Outcome.PASSED if all(ended[sentence] for sentence in said) else Outcome.FAILED
+    return MARKS[own], str(own)
 
 
 def _check(check: CheckResult) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nixwright.checks.model import NOT_AS_DESCRIBED
 from nixwright.runner.results import CheckResult, Excerpt, Outcome, Why
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ def evaluated_failure(
 ) -> CheckResult:
     """Return what it means that an attribute does not evaluate.
 
-    Under a sabotage that is a success where the check's own assertions (`Check.holds`) say no, and nothing else is.
+    Under a sabotage that is a success where the check's own assertions (`Check.holds`) say no, and nothing else is:
+    what does not evaluate for another reason proves nothing.
     """
     words = failure.short
-    if wanted.sabotage and "Failed assertions" in words:
+    if wanted.sabotage and any(line.endswith(NOT_AS_DESCRIBED) for line in words.splitlines()):
         return replace(result(wanted, Outcome.PASSED, rerun=rerun), excerpt=Excerpt(message=words))
     return replace(result(wanted, Outcome.ERROR, Why.EVALUATION, words, rerun), places=places(failure.error))
 

@@ -1,0 +1,107 @@
+"""Scenarios of the two hosts, on machines that answer from a table: each is seen to pass, and to fail."""
+
+from __future__ import annotations
+
+import re
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from nixwright.scenarios import persist, wifi
+
+if TYPE_CHECKING:
+    from nixwright.scenarios.driver import BaseMachine
+
+ID = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def driver_of_26_05(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenarios run inside a package that has no module for durations."""
+    package = ModuleType("test_driver")
+    package.__path__ = []
+    monkeypatch.setitem(sys.modules, "test_driver", package)
+
+
+class Machine:
+    """Answers commands by the first pattern that fits; a command that none fits fails."""
+
+    def __init__(self, *answers: tuple[str, str]) -> None:
+        self.answers = answers
+
+    def succeed(self, command: str, timeout: Any = None) -> str:
+        for pattern, answer in self.answers:
+            if re.search(pattern, command):
+                return answer
+        raise AssertionError(f"command failed: {command}")
+
+    wait_until_succeeds = succeed
+
+    def wait_for_unit(self, unit: str) -> None:
+        self.succeed(unit)
+
+
+def machine(*answers: tuple[str, str]) -> BaseMachine:
+    return cast("BaseMachine", Machine(*answers))
+
+
+DIRECTORIES = {"/srv": "rpool/persist[/srv]"}
+FILES = {"/etc/machine-id": "/persist/etc/machine-id"}
+IN_PLACE = [("findmnt .* /srv$", "rpool/persist[/srv]\n"), ("readlink -f", "/persist/etc/machine-id\n")]
+
+
+def test_kept_paths_in_their_place() -> None:
+    persist.lies_where_it_is_kept(machine(*IN_PLACE), directories=DIRECTORIES, files=FILES)
+
+
+@pytest.mark.parametrize(
+    "wrong", [("findmnt", "rpool/local/root\n"), ("readlink", "/etc/machine-id\n"), ("findmnt", "rpool/persist[/x]\n")]
+)
+def test_kept_paths_elsewhere(wrong: tuple[str, str]) -> None:
+    with pytest.raises(AssertionError, match="not"):
+        persist.lies_where_it_is_kept(machine(wrong, *IN_PLACE), directories=DIRECTORIES, files=FILES)
+
+
+SAME = [("cat /etc/machine-id", f"{ID}\n"), (f"systemd-id128 machine-id\\) = {ID}", ""), ("list-boots", "2\n")]
+
+
+def test_the_same_machine() -> None:
+    persist.is_the_same_machine(machine(*SAME))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [("cat /etc/machine-id", "uninitialized\n")],
+        SAME[:1],  # systemd has another one
+        [*SAME[:2], ("list-boots", "1\n")],
+    ],
+)
+def test_another_machine(answers: list[tuple[str, str]]) -> None:
+    with pytest.raises(AssertionError):
+        persist.is_the_same_machine(machine(*answers))
+
+
+def test_keys_that_are_roots() -> None:
+    wifi.keys_are_roots(machine(("find /a", "600 root /a/x\n")), directories=["/a"])
+
+
+@pytest.mark.parametrize("line", ["644 root /a/x", "600 bas /a/x", "600 root /a/x\n640 root /a/y"])
+def test_keys_that_others_read(line: str) -> None:
+    with pytest.raises(AssertionError, match="others could read"):
+        wifi.keys_are_roots(machine(("find /a", f"{line}\n")), directories=["/a"])
+
+
+JOINED = [("access-point", ""), ("iw dev wlan0 link", ""), ("ip -4 route", ""), ("ping", ""), ("Power save: off", "")]
+
+
+def test_a_network_that_is_joined() -> None:
+    wifi.joins_by_itself(machine(*JOINED), interface="wlan0", gateway="10.44.0.1", power_save="off")
+
+
+@pytest.mark.parametrize("index", range(len(JOINED)))
+def test_a_network_that_is_not(index: int) -> None:
+    some = [*JOINED[:index], *JOINED[index + 1 :]]
+    with pytest.raises(AssertionError):
+        wifi.joins_by_itself(machine(*some), interface="wlan0", gateway="10.44.0.1", power_save="off")

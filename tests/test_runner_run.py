@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from eval_programs import link, script
 from nix_build_runs import RUNS
+from nixwright.runner import history
 from nixwright.runner.results import CheckResult, Outcome, Run, Why
 from nixwright.runner.run import Request, run_checks
 from nixwright.runner.selection import Wanted
@@ -239,6 +240,25 @@ def test_a_sabotage_that_evaluation_judges_boots_nothing(error: str, outcome: Ou
     found = asyncio.run(run_checks(wanted, Request("path:/p", "sabotages", nix.parent / "state"), seen))
     assert [(c.outcome, c.why) for c in found.checks] == [(outcome, why)]
     assert not any("booting" in said for said in seen.said)
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome", "why"),
+    [(Outcome.PASSED, Outcome.PASSED, Why.NONE), (Outcome.FAILED, Outcome.ERROR, Why.ANYWAY)],
+)
+def test_a_sabotage_shows_nothing_of_a_check_that_fails_anyway(
+    passed: bool,
+    outcome: Outcome,
+    why: Why,
+    nix: Path,
+) -> None:
+    state = nix.parent / "state"
+    base = CheckResult("a", "a", "a", before, seconds=1.0)
+    history.remember(state / "history.json", [base])
+    evaluates(nix, job("a-s", "fails"))
+    wanted = [Wanted("a-s", "a", "a", sabotage="s", why="it is broken")]
+    (check,) = asyncio.run(run_checks(wanted, Request("path:/p", "sabotages", state), Seen())).checks
+    assert (check.outcome, check.why) == (outcome, why)
 
 
 @pytest.mark.usefixtures("nix")

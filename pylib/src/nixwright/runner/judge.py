@@ -46,6 +46,14 @@ def judged(wanted: Wanted, verdict: Verdict, rerun: str = "") -> CheckResult:
     return made
 
 
+def doubted(made: CheckResult, *, fails_anyway: bool) -> CheckResult:
+    """Return a result again, where a sabotage was seen only because the check fails without it, too."""
+    if not made.sabotage or made.outcome is not Outcome.PASSED or not fails_anyway:
+        return made
+    words = f"{made.check} itself failed when it last ran: first that must pass"
+    return replace(made, outcome=Outcome.ERROR, why=Why.ANYWAY, words=words)
+
+
 def evaluated_failure(
     wanted: Wanted, failure: EvalFailure, places: Callable[[str], tuple[str, ...]], rerun: str = ""
 ) -> CheckResult:

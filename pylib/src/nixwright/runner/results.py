@@ -24,6 +24,7 @@ class Why(StrEnum):
     NONE = ""
     TEST = "the test failed"
     UNSEEN = "the sabotage was not seen"
+    ANYWAY = "the check fails without the sabotage, too"
     EVALUATION = "it does not evaluate"
     MISSING = "the flake has no such check"
     BUILD = "something that it needs does not build"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from nixwright.errors import ToolError
 from nixwright.nix.literals import quoted
 from nixwright.runner import history, keep, logs, schedule
-from nixwright.runner.judge import evaluated_failure, judged, missing, not_run
+from nixwright.runner.judge import doubted, evaluated_failure, judged, missing, not_run
 from nixwright.runner.progress import Phase, Progress
 from nixwright.runner.results import CheckResult, Outcome, Run, Why
 from nixwright.runner.verdict import Verdict, driver_verdict, verdict
@@ -287,8 +287,10 @@ class _Running:
         pictures = logs.pictures(outputs)
         if end.outcome is not Outcome.PASSED and not driver:
             pictures = logs.keep_screenshots(outputs, log.with_suffix(".screenshots"))
+        base = self.past.get(one.check)
+        made = doubted(judged(one, end, self._rerun(one)), fails_anyway=base is not None and not base.passed)
         return replace(
-            self._of(one, judged(one, end, self._rerun(one))),
+            self._of(one, made),
             subtests=progress.outcome_of_subtests(),
             seconds=progress.seconds,
             built_before=progress.started is None and end.outcome is Outcome.PASSED,

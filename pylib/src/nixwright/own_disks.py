@@ -52,15 +52,19 @@ def checks(context: Context) -> Iterator[Check]:
     layout = context.layout
     if not layout.disks or layout.open or any(raw.file for d in layout.disks for raw in d.table.raws):
         return
-    yield from _formats(layout)
+    yield from _formats(layout, context.host_id)
     yield from _installed(layout)
     yield from _kept_paths(layout, context.all(KeptPath))
 
 
-def _formats(layout: Layout) -> Iterator[Check]:
+def _formats(layout: Layout, host_id: str | None) -> Iterator[Check]:
     settings: dict[str, Value] = {"disko.enableConfig": False, "environment.systemPackages": _tools(layout)}
     if layout.has_zfs:
-        settings |= {"boot.supportedFilesystems": ["zfs"], "boot.zfs.forceImportRoot": False}
+        settings |= {
+            "boot.supportedFilesystems": ["zfs"],
+            "boot.zfs.forceImportRoot": False,
+            "networking.hostId": host_id,
+        }
     differences = [
         _vm_disks(layout),
         Difference("an installer: it has the disks, and starts from none of them", settings),
@@ -78,7 +82,7 @@ def _formats(layout: Layout) -> Iterator[Check]:
         "disko's scripts write the partition tables of the description, to the sector",
         disks.formats,
         {"passphrases": _passphrases(layout), "tables": {d.path: _table(d, layout) for d in layout.disks}},
-        keeps=["disko"],
+        only=["disko"],
         differences=differences,
         sabotages=sabotages,
     )

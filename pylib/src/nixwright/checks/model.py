@@ -108,8 +108,9 @@ class Check:
     `scenario` is a typed function: its positional parameters are nodes, by their names (`machine` is the host's), what
     stands behind a `*` are `values`. `holds` maps option paths to the values that the host's machine must evaluate to:
     a sabotage can be judged by that without a boot. A part's `differences` are those that only this check needs;
-    `keeps` names generated modules that a VM of this host has not otherwise. A check that starts `after` another of the
-    host starts its machines itself, from what that one left: where, its scenario is told by `after`.
+    `keeps` names generated modules that a VM of this host has not otherwise, `only` those that it has in place of all.
+    A check that starts `after` another of the host starts its machines itself, from what that one left: where, its
+    scenario is told by `after`.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Check:
     nodes: Sequence[Node] = ()
     differences: Sequence[Difference] = ()
     keeps: Sequence[str] = ()
+    only: Sequence[str] = ()
     container: bool = False
     after: str = ""
     sabotages: Sequence[Sabotage] = ()

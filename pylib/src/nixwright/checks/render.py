@@ -73,6 +73,11 @@ class Test:
         return all(o.check.container for o in self.checks)
 
     @property
+    def only(self) -> frozenset[str]:
+        """The modules that its machine has in place of the whole host; none where it has the whole."""
+        return frozenset(n for o in self.checks for n in o.check.only)
+
+    @property
     def after(self) -> str:
         """The check whose output it starts from, or nothing."""
         return next((o.check.after for o in self.checks if o.check.after), "")
@@ -134,7 +139,8 @@ def facts(test: Test, machine: Machine, modules: Mapping[str, str], identity: It
     gone = {f"{n}.nix" for d in machine.differences for n in d.without} - {
         f"{k}.nix" for o in test.checks for k in o.check.keeps
     }
-    there = {n: t for n, t in modules.items() if n not in gone and not n.endswith(".md")}
+    only = {f"{n}.nix" for n in test.only}
+    there = {n: t for n, t in modules.items() if (n in only if only else n not in gone) and not n.endswith(".md")}
     same = _digest(there | files(test, machine), identity)
     proves = tuple((o.owner, o.check.proves) for o in test.checks)
     sabotages = tuple((s.name, s.why, s.judged) for s in test.sabotages)
@@ -185,9 +191,10 @@ def _title(test: Test, machine: Machine) -> str:
 def _machine(test: Test, machine: Machine) -> dict[str, Value]:
     """The host's own modules, and each difference with its reason."""
     keeps = {k for o in test.checks for k in o.check.keeps}
-    differences = [*machine.differences, *([_SHORT] if test.container else [])]
+    only = [_modules(machine, f"{n}.nix") for n in sorted(test.only & machine.modules)]
+    differences = [*(machine.differences if not only else ()), *([_SHORT] if test.container else [])]
     differences += [d for o in test.checks for d in o.check.differences if d not in differences]
-    body: dict[str, Value] = {"imports": [_modules(machine)]}
+    body: dict[str, Value] = {"imports": [*(only or [_modules(machine)])]}
     left_out: list[Value] = []
     for difference in differences:
         gone = [n for n in difference.without if n in machine.modules and n not in keeps]

@@ -247,10 +247,7 @@ def test_a_sabotage_that_evaluation_judges_boots_nothing(error: str, outcome: Ou
     [(Outcome.PASSED, Outcome.PASSED, Why.NONE), (Outcome.FAILED, Outcome.ERROR, Why.ANYWAY)],
 )
 def test_a_sabotage_shows_nothing_of_a_check_that_fails_anyway(
-    passed: bool,
-    outcome: Outcome,
-    why: Why,
-    nix: Path,
+    before: Outcome, outcome: Outcome, why: Why, nix: Path
 ) -> None:
     state = nix.parent / "state"
     base = CheckResult("a", "a", "a", before, seconds=1.0)

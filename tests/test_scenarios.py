@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_machine import FakeMachine
-from nixwright.scenarios import access, boots, display, driver, network
+from nixwright.scenarios import access, boots, display, driver, network, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,3 +207,45 @@ def test_the_display() -> None:
     display.fails_for_want_of_a_panel(FakeMachine({}), unit="a.service", words="no panel")
     with pytest.raises(AssertionError, match="never succeeded"):
         display.fails_for_want_of_a_panel(FakeMachine({"journalctl": False}), unit="a.service", words="no panel")
+
+
+AFAR: dict[str, Any] = {
+    "awk 'NR == 1": "192.168.1.101\n",
+    "/root/other -o": (False, "Permission denied (publickey)."),
+    "ssh-keyscan -p 9999": "AAAA\n",
+    "ssh-keyscan -p 22": "BBBB\n",
+}
+
+
+RIGHT = "right"
+
+
+def afar(machine: dict[str, Any], admin: dict[str, Any]) -> list[str]:
+    there = {"address show": "192.168.1.102/24\n", "/etc/initrd-release": False} | machine
+    from_afar = FakeMachine(AFAR | admin)
+    unlock.unlocks_from_afar(
+        FakeMachine(there), from_afar, port=9999, address="", passphrase=RIGHT, opened="/x", interface="e", later=22
+    )
+    return from_afar.commands
+
+
+def test_unlocking_from_afar() -> None:
+    commands = afar({}, {})
+    assert any("StrictHostKeyChecking=yes" in c and "echo right" in c and "root@192.168.1.101" in c for c in commands)
+    assert any("ssh-keyscan -p 22 192.168.1.102" in c for c in commands)
+
+
+@pytest.mark.parametrize(
+    ("machine", "admin", "told"),
+    [
+        ({}, {"test -e /etc/initrd-release": False}, "never succeeded"),
+        ({}, {"/root/other -o": (False, "Connection refused")}, "not refused for being another"),
+        ({}, {"/root/other -o": True}, "must fail"),
+        ({"findmnt": False}, {}, "must succeed"),
+        ({"/etc/initrd-release": True}, {}, "must fail"),
+        ({}, {"ssh-keyscan -p 22": "AAAA\n"}, "show one host key"),
+    ],
+)
+def test_unlocking_from_afar_fails(machine: dict[str, Any], admin: dict[str, Any], told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        afar(machine, admin)

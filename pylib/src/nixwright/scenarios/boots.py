@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from nixwright.scenarios.driver import retry, seconds
+
 if TYPE_CHECKING:
-    from nixwright.scenarios.driver import BaseMachine, QemuMachine
+    from nixwright.scenarios.driver import QemuMachine
+
+_UP = r"Reached target \S*multi-user\.target"  # with what colours it, if anything
 
 
-def comes_up(machine: BaseMachine) -> None:
-    """Every unit is up or done, and systemd broke no ordering cycle."""
+def wait_for_boot(machine: QemuMachine) -> None:
+    """Wait until the console says that the system is up: the driver's shell gives up after 5 min, emulated or not."""
+    retry(lambda _: re.search(_UP, machine.get_console_log()) is not None, seconds(1800))
     machine.wait_for_unit("multi-user.target")
+
+
+def comes_up(machine: QemuMachine) -> None:
+    """Every unit is up or done, and systemd broke no ordering cycle."""
+    wait_for_boot(machine)
     # a unit that starts a moment after the target counts too
     machine.wait_until_succeeds("systemctl is-system-running | grep -E '^(running|degraded)$'")
     failed = machine.succeed("systemctl list-units --state=failed --plain --no-legend")

@@ -156,7 +156,7 @@ def subtest(name: str) -> Iterator[None]:  # noqa: ARG001 - the driver's signatu
     yield
 
 
-def retry(fn: Callable[[bool], bool], timeout_seconds: int = 900) -> None:
+def retry(fn: Callable[[bool], bool], timeout_seconds: Any = 900) -> None:
     """Call a function each second until it is true; it is told whether this is the last time."""
     for last in (*[False] * timeout_seconds, True):
         if fn(last):

@@ -16,7 +16,7 @@ from programs import PROGRAMS, need
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "pylib/pyproject.toml"
-PYTHON = ["pylib/src", "hosts", "tests", "benchmarks", "docs"]
+PYTHON = ["pylib/src", "hosts", "tests", "benchmarks", "docs/reference.py"]
 MOST_LINES = 420
 
 

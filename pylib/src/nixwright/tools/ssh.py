@@ -48,7 +48,7 @@ class Remote:
         return {"NIX_SSHOPTS": " ".join(self.flags)}
 
     def argv(self, script: str, *, terminal: bool = False) -> list[str]:
-        """Return the command that runs a script of bash there, to its first error. Rc files stop at -u: none is read."""
+        """Return the command that runs a script of bash, to its first error; rc files stop at -u: none is read."""
         return ["ssh", *self.flags, "-t" if terminal else "-T", self.target, f"bash --norc -euc {shlex.quote(script)}"]
 
     def store(self, root: str = "") -> str:

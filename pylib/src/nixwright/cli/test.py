@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from nixwright.runner.selection import chosen, named  # noqa: PLC0415
 
     find_hosts(args)
-    hosts = load_hosts(args, about=question)
+    hosts = load_hosts(args, about=False if args.list else question)
     if hosts.told:
         return refuse(hosts, as_json=False)
     everything = checks_of(hosts, sabotage=args.sabotage)

@@ -11,7 +11,7 @@ import pytest
 from nixwright.scenarios import persist, wifi
 
 if TYPE_CHECKING:
-    from nixwright.scenarios.driver import BaseMachine
+    from nixwright.scenarios.driver import QemuMachine
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -38,12 +38,15 @@ class Machine:
 
     wait_until_succeeds = succeed
 
+    def wait_for_console_text(self, text: str) -> None:
+        """What the console says is not in the table."""
+
     def wait_for_unit(self, unit: str) -> None:
         self.succeed(unit)
 
 
-def machine(*answers: tuple[str, str]) -> BaseMachine:
-    return cast("BaseMachine", Machine(*answers))
+def machine(*answers: tuple[str, str]) -> QemuMachine:
+    return cast("QemuMachine", Machine(*answers))
 
 
 DIRECTORIES = {"/srv": "rpool/persist[/srv]"}
@@ -93,7 +96,14 @@ def test_keys_that_others_read(line: str) -> None:
         wifi.keys_are_roots(machine(("find /a", f"{line}\n")), directories=["/a"])
 
 
-JOINED = [("access-point", ""), ("iw dev wlan0 link", ""), ("ip -4 route", ""), ("ping", ""), ("Power save: off", "")]
+JOINED = [
+    ("multi-user", ""),
+    ("access-point", ""),
+    ("iw dev wlan0 link", ""),
+    ("ip -4 route", ""),
+    ("ping", ""),
+    ("Power save: off", ""),
+]
 
 
 def test_a_network_that_is_joined() -> None:

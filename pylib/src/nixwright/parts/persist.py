@@ -72,8 +72,9 @@ class Persist(Part):
         yield from path_mistake("at", self.at)
         seen: set[str] = set()
         for field, path in self._fields():
-            if not isinstance(path, str) or (bad := list(path_mistake(field, path))):
-                yield from bad if isinstance(path, str) else ()
+            bad = list(path_mistake(field, path)) if isinstance(path, str) else None
+            if bad is None or bad:
+                yield from bad or ()
                 continue
             if path in seen:
                 yield Mistake(field, "is kept twice", path, "", "remove one")

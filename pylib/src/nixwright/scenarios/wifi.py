@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nixwright.scenarios.driver import seconds
+from nixwright.scenarios.installed import is_up
 
 if TYPE_CHECKING:
-    from nixwright.scenarios.driver import BaseMachine
+    from nixwright.scenarios.driver import BaseMachine, QemuMachine
 
 
-def joins_by_itself(machine: BaseMachine, *, interface: str, gateway: str, power_save: str) -> None:
+def joins_by_itself(machine: QemuMachine, *, interface: str, gateway: str, power_save: str) -> None:
     """Nobody logs in: the host is associated, has a lease, reaches the access point, and sleeps only where it may."""
+    is_up(machine)
     machine.wait_for_unit("access-point.service")
     machine.wait_until_succeeds(f"iw dev {interface} link | grep -F 'Connected to'", timeout=seconds(300))
     machine.wait_until_succeeds(f"ip -4 route show dev {interface} | grep -F 'default via {gateway}'")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from host_project import EXAMPLE, SMALLEST, Project, project  # noqa: F401 - a fixture
+from nixwright.cli import main as main_module
 from nixwright.errors import ToolError
 from nixwright.install import vm_plan
 from nixwright.install.vm_plan import Vm
@@ -169,6 +170,64 @@ def test_what_is_installed_is_only_started(project: Project, monkeypatch: pytest
     done = project.run("vm", "hosts/vm.py", "--fresh", "--yes", "no")
     assert done.status == 2
     assert home.exists()
+
+
+@pytest.fixture
+def recorded(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    """Recorders in place of Nix, QEMU and ssh; the log of what they were told."""
+    project.host(SMALLEST, "vm")
+    project.run("gen", "hosts/vm.py")
+    (tmp_path / "bin").mkdir()
+    system = '{"system":{"value":"x86_64-linux"}}'
+    link = tmp_path / "state/nixwright/vm/vm/installer"
+    until_off = f"for _ in $(seq 600); do test -e {tmp_path}/off && exit; sleep 0.1; done"
+    for name, text in {
+        "nix": f"case $* in *'config show'*) echo '{system}';; *) mkdir -p {link}; touch {link}/variables;; esac",
+        "qemu-img": "true",
+        "qemu-system-x86_64": f"case $* in *-kernel*) {until_off};; esac",
+        "ssh": f"case $* in *poweroff*) touch {tmp_path}/off;; esac",
+        "ssh-keygen": 'for last; do :; done; echo "ssh-ed25519 AAAA installer" >"$last.pub"',
+    }.items():
+        path = tmp_path / "bin" / name
+        path.write_text(f'#!/bin/sh\necho {name} "$@" | head -1 >>{tmp_path}/log\n{text}\n')
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "log"
+
+
+def test_from_nothing_to_a_machine_that_is_off_again(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made, installed, switched off, started from its disks; the second time only that."""
+    asked: list[list[str]] = []
+    real = main_module.main
+
+    def install(argv: list[str]) -> int:
+        asked.append(argv)
+        return 0
+
+    monkeypatch.setattr(main_module, "main", install)
+    assert real(["vm", "hosts/vm.py"]) == 0
+    names = [line.split()[0] for line in recorded.read_text().splitlines()]
+    assert names == ["nix", "qemu-img", "ssh-keygen", "nix", "qemu-system-x86_64", "ssh", "ssh", "qemu-system-x86_64"]
+    assert asked[0][:2] == ["install", str(recorded.parent / "hosts/vm.py")]
+    assert asked[0][-2:] == ["--yes", "vm"]
+    recorded.unlink()
+    assert real(["vm", "hosts/vm.py"]) == 0
+    assert recorded.read_text().startswith("qemu-system-x86_64 -name nixwright")
+    assert recorded.read_text().count("\n") == 1
+
+
+def test_an_installation_that_fails_leaves_no_machine_running(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = main_module.main
+    monkeypatch.setattr(main_module, "main", lambda _argv: 2)
+    assert real(["vm", "hosts/vm.py"]) == 2
+    assert "the installation in the machine stopped; its console is in" in capsys.readouterr().err
+    assert not (recorded.parent / "state/nixwright/vm/vm/installed").exists()
+    assert not subprocess.run(
+        ["pgrep", "-f", f"sh {recorded.parent}/bin/qemu"], check=False, capture_output=True
+    ).stdout
 
 
 def test_ports_that_are_none(project: Project) -> None:  # noqa: F811

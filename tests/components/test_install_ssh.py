@@ -76,7 +76,7 @@ def test_from_an_empty_disk_to_an_installed_one(machine: Target) -> None:
     assert install[1:4] == ["--root", "/mnt", "--system"]
     assert install[4].endswith("-nixos-system-vm")
     assert install[5:] == ["--no-root-password", "--no-channel-copy"]
-    assert "[1/9] Build the system, and what formats the disks\n" in done.stderr
+    assert "[1/10] Build the system, and what formats the disks\n" in done.stderr
     assert done.stdout.startswith("vm is installed on the disks of root@127.0.0.1. Left to you, by the runbook:\n")
     there = mounted(machine)
     assert "etc/passwords/ada 600 root\n" in there

@@ -93,13 +93,25 @@ def _install(host: dict[str, Any], vm: Vm, port: int, install: list[str]) -> Non
         _await(remote, machine, vm)
         if volumes := vm_plan.format_volumes(host):
             _do(remote.argv(volumes))
-        os.environ["XDG_STATE_HOME"] = str(vm.directory)  # how far hardware is, is another matter
-        from nixwright.cli.main import main  # noqa: PLC0415 - as a person would
-
-        if main([*install, "--yes", host["name"]]):
+        if _main([*install, "--yes", host["name"]], vm.directory):
             raise NixwrightError(f"the installation in the machine stopped; its console is in {vm.directory}")
         run_here(remote.argv("systemctl poweroff"))
         machine.wait(timeout=_PATIENCE)
+
+
+def _main(argv: list[str], state: Path) -> int:
+    """Run a command of ours as a person would, its state kept apart: how far hardware is, is another matter."""
+    from nixwright.cli.main import main  # noqa: PLC0415 - it imports us
+
+    before = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(state)
+    try:
+        return main(argv)
+    finally:
+        if before is None:
+            del os.environ["XDG_STATE_HOME"]
+        else:
+            os.environ["XDG_STATE_HOME"] = before
 
 
 def _await(remote: Remote, machine: subprocess.Popen[bytes], vm: Vm) -> None:

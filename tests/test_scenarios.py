@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_machine import FakeMachine
-from nixwright.scenarios import access, boots, display, driver, network, unlock
+from nixwright.scenarios import access, boots, display, driver, network, unlock, upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,3 +251,24 @@ def test_unlocking_from_afar() -> None:
 def test_unlocking_from_afar_fails(machine: dict[str, Any], admin: dict[str, Any], told: str) -> None:
     with pytest.raises(AssertionError, match=told):
         afar(machine, admin)
+
+
+def test_the_timers_of_a_pool() -> None:
+    timers, never = {"zfs-scrub": "monthly", "zfs-snapshot-daily": ""}, ["zpool-trim"]
+    rested = UP | {"systemctl is-active zpool-trim": False}
+    upkeep.timers_are_set(FakeMachine(rested), timers=timers, never=never)
+    for other in ({"OnCalendar=monthly": False}, {"is-active zfs-snapshot-daily.timer": False}):
+        with pytest.raises(AssertionError, match="must succeed"):
+            upkeep.timers_are_set(FakeMachine(other | rested), timers=timers, never=never)
+    with pytest.raises(AssertionError, match="must fail"):
+        upkeep.timers_are_set(FakeMachine(UP), timers=timers, never=never)
+
+
+def test_snapshots_of_who_asks() -> None:
+    arguments: dict[str, Any] = {"disk": "/dev/x", "pool": "tank", "asked": ["home"], "others": ["nix"], "service": "s"}
+    machine = FakeMachine(UP | {"-t snapshot": "tank/home@a\ntank/home@b\n"})
+    upkeep.snapshots_are_taken(machine, **arguments)
+    assert "zfs create -p -o com.sun:auto-snapshot=false tank/nix" in machine.commands
+    for taken in ("", "tank/home@a\ntank/nix@a\n"):
+        with pytest.raises(AssertionError, match="snapshots are taken of"):
+            upkeep.snapshots_are_taken(FakeMachine(UP | {"-t snapshot": taken}), **arguments)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.errors import Mistake
+from nixwright.nix.values import force
 from nixwright.parts.base import Context, Part
 from nixwright.record import field_origin, origin_of, record
+from nixwright.scenarios import upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +25,16 @@ _CALENDAR = re.compile(
     r"|[A-Za-z0-9 *,./:~-]*[0-9*][A-Za-z0-9 *,./:~-]*"
 )
 _KEPT = {"frequently": 4, "hourly": 24, "daily": 7, "weekly": 4, "monthly": 12, "yearly": 0}
+_TIMERS = ("frequent", "hourly", "daily", "weekly", "monthly")
+_SERIAL = "pool"
+_POOL = [
+    Difference("the pools of the host are on its own disks", {"boot.supportedFilesystems": ["zfs"]}),
+    Difference("no pool is there to import", {"boot.zfs.forceImportRoot": False}),
+    Difference(
+        "a small disk for a pool of the check's own",
+        {"virtualisation.emptyDiskImages": [{"size": 512, "driveConfig": {"deviceExtraOpts": {"serial": _SERIAL}}}]},
+    ),
+]
 _TRIM = "weekly"  # what NixOS has for a host with ZFS
 
 
@@ -66,6 +79,57 @@ class ZfsUpkeep(Part):
             yield self.set("services.zfs.trim.enable", value=False, field="trim")
         elif self.trim != _TRIM:
             yield self.set("services.zfs.trim.interval", self.trim, field="trim")
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """The timers are those that were asked for, and a run of them takes the snapshots that were asked for."""
+        sanoid = self.by == "sanoid"
+        taken = self._snapshots(context.layout)
+        events = {"zfs-scrub": self.scrub, "zpool-trim": self.trim}
+        timers = {name: event for name, event in events.items() if event is not None}
+        if taken:
+            timers |= {"sanoid": ""} if sanoid else dict.fromkeys((f"zfs-snapshot-{kind}" for kind in _TIMERS), "")
+        lost = "systemd.timers.zfs-scrub.wantedBy" if self.scrub else "systemd.timers.zpool-trim.wantedBy"
+        yield Check(
+            "upkeep",
+            "scrub, trim and snapshots have the timers that were asked for, and no others",
+            upkeep.timers_are_set,
+            {"timers": timers, "never": [name for name, event in events.items() if event is None]},
+            differences=_POOL,
+            sabotages=[Sabotage("no-timer", "a timer does not run", {lost: force([])})]
+            if self.scrub or self.trim
+            else [],
+        )
+        pool = next((p for p in context.layout.pools if any(d.snapshots for d in p.datasets)), None)
+        if pool is None or not taken:
+            return
+        asking = [d.name for d in pool.datasets if d.snapshots]
+        names = [d.name for d in pool.datasets]
+        asked = [n for n in names if any(f"{n}/".startswith(f"{a}/") for a in asking)]
+        service = "sanoid.service" if sanoid else "zfs-snapshot-frequent.service"
+        yield Check(
+            "upkeep",
+            "snapshots are taken of the datasets that ask for them, and of no other",
+            upkeep.snapshots_are_taken,
+            {
+                "disk": f"/dev/disk/by-id/virtio-{_SERIAL}",
+                "pool": pool.name,
+                "asked": asked,
+                "others": [n for n in names if n not in asked],
+                "service": service,
+            },
+            differences=_POOL,
+            sabotages=[
+                Sabotage(
+                    "no-snapshots",
+                    "the service does nothing",
+                    {
+                        f"systemd.services.{service.removesuffix('.service')}.serviceConfig.ExecStart": force(
+                            "/bin/sh -c :"
+                        )
+                    },
+                )
+            ],
+        )
 
     def _sanoid(self, layout: Layout) -> Iterator[Setting]:
         yield self.set("services.sanoid.enable", value=True, field="by")

@@ -16,6 +16,7 @@
   nixfmt,
   openssh,
   pyright,
+  qemu_test,
   ruff,
   shellcheck,
   util-linux,
@@ -51,5 +52,6 @@
 ++ lib.optionals stdenv.hostPlatform.isLinux [
   cryptsetup
   f2fs-tools
+  qemu_test
   util-linux
 ]

@@ -70,6 +70,8 @@ NIXPKGS = {
     "mount": "util-linux",
     "nix-bin": "nix",
     "openssh-server": "openssh",
+    "qemu-system-x86": "qemu_test",
+    "qemu-utils": "qemu_test",
 }
 # nixpkgs has no package of them: mypy does without these types
 NOT_IN_NIXPKGS = {"types-jsonschema"}
@@ -78,8 +80,8 @@ NOT_IN_NIXPKGS = {"types-jsonschema"}
 def test_the_sandbox_has_what_the_tests_drive_and_import() -> None:
     text = (ROOT / "nix" / "test-tools.nix").read_text()
     head, _, lists = text.partition("}:")
-    given = set(re.findall(r"^ +(?:p\.)?([a-z0-9-]+)$", lists, re.MULTILINE))
-    assert set(re.findall(r"^  ([a-z0-9-]+),$", head, re.MULTILINE)) - {"lib", "stdenv", "python3"} <= given
+    given = set(re.findall(r"^ +(?:p\.)?([a-z0-9_-]+)$", lists, re.MULTILINE))
+    assert set(re.findall(r"^  ([a-z0-9_-]+),$", head, re.MULTILINE)) - {"lib", "stdenv", "python3"} <= given
     project = tomllib.loads((ROOT / "pylib" / "pyproject.toml").read_text())["project"]
     requirements = [*project["dependencies"], *project["optional-dependencies"]["test"]]
     wanted = {m[0] for r in requirements if (m := re.match(r"[a-z-]+", r))} - NOT_IN_NIXPKGS

@@ -107,7 +107,7 @@ def broken(machine: Target, reached: Path) -> subprocess.CompletedProcess[str]:
         env=machine.environment,
         text=True,
     ) as process:
-        for _ in range(1200):
+        for _ in range(6000):  # five minutes: the machine may have much else to do
             if reached.exists() or process.poll() is not None:
                 break
             time.sleep(0.05)

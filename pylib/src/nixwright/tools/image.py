@@ -52,7 +52,7 @@ def compression(path: Path) -> str:
 
 def command(kind: str) -> list[str]:
     """Return the program that decompresses its standard input, nothing where Python does it by itself."""
-    ours = kind not in _PROGRAM or (kind == "zstd" and find_spec("compression") is not None)  # Python 3.14
+    ours = kind not in _PROGRAM or (kind == "zstd" and _python_has_zstd())
     return [] if ours else [_PROGRAM[kind], "--decompress", "--stdout"]
 
 
@@ -69,10 +69,20 @@ def blocks(path: Path, on_read: Callable[[int], None] = lambda _: None) -> Itera
                 yield block
     except EOFError as error:
         raise ToolError(f"{path} is cut short: download it again") from error
-    except (lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+    except _damage() as error:
         raise ToolError(f"{path} is damaged: {error}") from error
     except OSError as error:
         raise ToolError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _python_has_zstd() -> bool:
+    return find_spec("compression") is not None  # since 3.14
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What Python's decompressors raise for a damaged file."""
+    zstd = (import_module("compression.zstd").ZstdError,) if _python_has_zstd() else ()
+    return (lzma.LZMAError, zlib.error, gzip.BadGzipFile, *zstd)
 
 
 def measure(path: Path, on_read: Callable[[int], None] = lambda _: None) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nixwright.checks.model import BOOTS, SERVICES, Check, Difference, Node, Sabotage
 from nixwright.nix.values import force
-from nixwright.parts.facts import SshServer, WiredNetwork
+from nixwright.parts.facts import LanGateway, SshServer, WiredNetwork
 from nixwright.scenarios import access, boots
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def checks(context: Context) -> Iterator[Check]:
     yield _boots()
     yield _switches()
     yield _users(context)
-    if context.fact(SshServer) is not None:
+    if context.fact(SshServer) is not None and context.fact(LanGateway) is None:
         yield _firewall(context)
 
 

@@ -45,6 +45,14 @@ class WiredNetwork(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class LanGateway(Fact):
+    """The host serves a LAN, with a firewall of its own in place of NixOS's."""
+
+    wan: str
+    lan: str
+
+
+@dataclass(frozen=True, slots=True)
 class SshServer(Fact):
     """The SSH server of the running system: its port and its host key (empty where the host has no place for one)."""
 

@@ -1,0 +1,400 @@
+"""A gateway between a WAN and a LAN that never reaches it: addresses, names and time for the LAN, nothing forwarded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
+from dataclasses import field as record_field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from nixwright.bounds import Ge, Le
+from nixwright.checks.model import SERVICES, Check, Difference, Sabotage
+from nixwright.errors import Mistake
+from nixwright.layout.paths import path_mistake
+from nixwright.nix.values import NixPath, Order, Text, force, pkgs
+from nixwright.parts.base import Context, File, Part
+from nixwright.parts.facts import LanGateway, SshServer, WiredNetwork
+from nixwright.parts.lan_range import LanRange, is_network, overlapping
+from nixwright.record import field_origin, record
+from nixwright.runbook import Phase, Step
+from nixwright.unseen import independent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nixwright.layout.model import Layout
+    from nixwright.nix.values import Expr, Value
+    from nixwright.options.settings import Setting
+    from nixwright.parts.base import Fact
+
+TABLE = "gateway"  # the program ssh_wan.sh names it, too
+PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")  # IFNAMSIZ is 16, with the NUL
+_KERNELS = re.compile(r"(eth|wlan|wwan|usb)\d+|lo")
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
+_DHCP, _DNS, _NTP = 67, 53, 123
+_LASTS = "/data/config/ssh-wan-enabled"
+# What routers of homes and modems give out without being told otherwise.
+_HOMES = (
+    *("10.0.0.0/24", "10.0.1.0/24", "192.168.0.0/24", "192.168.1.0/24", "192.168.2.0/24"),
+    *("192.168.8.0/24", "192.168.50.0/24", "192.168.88.0/24", "192.168.100.0/24", "192.168.178.0/24"),
+)
+
+
+@record
+class NamedLink:
+    """A network interface that udev finds by one property of the hardware and calls `name`.
+
+    One of: `path`, where it is attached (`ID_PATH` of `udevadm info`), `mac`, its permanent address, `driver`, where
+    only one adapter has that driver.
+    """
+
+    name: str
+    path: str | None = None
+    mac: str | None = None
+    driver: str | None = None
+
+    def wrong(self) -> Iterator[Mistake]:
+        """Names that cannot be given, and none or two ways to find it."""
+        if not _NAME.fullmatch(self.name):
+            allowed = "1 to 15 of a-z 0-9 -, the first a letter"
+            yield Mistake("name", "is no interface name", repr(self.name), allowed, '"lan"')
+        elif _KERNELS.fullmatch(self.name):
+            what = "is a name that the kernel gives itself: another interface may have it when udev renames this one"
+            yield Mistake("name", what, repr(self.name), "a name of your own", '"lan"')
+        ways = {n: v for n in ("path", "mac", "driver") if (v := getattr(self, n)) is not None}
+        if len(ways) != 1:
+            what = "is found by more than one property" if ways else "nothing says which interface it is"
+            allowed, fix = "one of path, mac and driver", f'NamedLink("{self.name}", path="platform-ff540000.ethernet")'
+            yield Mistake("", what, ", ".join(ways), allowed, fix)
+        if self.mac is not None and not _MAC.fullmatch(self.mac):
+            allowed = "six pairs of hexadecimal digits, a to f small, with colons"
+            yield Mistake("mac", "is no MAC address", repr(self.mac), allowed, '"52:54:00:12:34:56"')
+        for name in ("path", "driver"):
+            text = getattr(self, name)
+            if text is not None and (not text or re.search(r"[\s*?\[\]!]", text)):
+                what = "matches more than one value"
+                yield Mistake(name, what, repr(text), "one word without * ? [ ] !", '"platform-ff540000.ethernet"')
+
+    @property
+    def match(self) -> dict[str, Value]:
+        """What systemd.link(5) matches it by."""
+        ways = {"Path": self.path, "PermanentMACAddress": self.mac, "Driver": self.driver}
+        return {name: value for name, value in ways.items() if value is not None}
+
+
+@record
+class Inbound:
+    """Ports of the gateway itself that a network may reach: `Inbound(tcp=[443], udp=[1194])`."""
+
+    tcp: Sequence[Annotated[int, Ge(1), Le(65535)]] = ()
+    udp: Sequence[Annotated[int, Ge(1), Le(65535)]] = ()
+
+    def wrong(self) -> Iterator[Mistake]:
+        """Ports that stand there twice."""
+        for name, ports in (("tcp", self.tcp), ("udp", self.udp)):
+            for index, port in enumerate(ports):
+                if port in ports[:index]:
+                    yield Mistake(f"{name}[{index}]", "is there twice", str(port), "", "remove one")
+
+
+@record
+class Gateway(Part):
+    """A LAN with addresses, names and time, on a host that takes its own from a WAN, and forwards nothing between.
+
+    `wan` takes its address by DHCP. `lan_range` is all that is said of the LAN's addresses: the gateway's own, the
+    pool, the netmask, the names and who may ask for the time follow. From the WAN nothing gets in but `wan_inbound`;
+    from the LAN everything, or with `lan_inbound` only that beside SSH, DHCP, DNS, NTP and port 8080. `ssh_switch`
+    names a file on the device: while it is there, SSH is open on the WAN, and stays so after a boot. `names` are the
+    gateway's for the LAN, beside the host's own, in `domain`. `wan_ranges` are those that the WAN may turn out to
+    have: a LAN that overlaps one is warned of when the host is evaluated, since it would lose its way to the WAN
+    there.
+    """
+
+    wan: NamedLink
+    lan: NamedLink
+    lan_range: LanRange = record_field(default_factory=lambda: LanRange("172.20.30.1/24"))
+    wan_inbound: Inbound = record_field(default_factory=Inbound)
+    lan_inbound: Inbound | None = None
+    ssh_switch: str | None = None
+    names: Sequence[str] = ("gateway",)
+    domain: str = "lan"
+    time_servers: Sequence[str] = ("time.cloudflare.com",)
+    wan_ranges: Sequence[str] = _HOMES
+
+    module: ClassVar[str] = "gateway"
+
+    def wrong(self) -> Iterator[Mistake]:
+        """One interface for both, ports that contradict, words that are no names, networks or paths."""
+        return independent(self._links(), self._ports(), self._words())
+
+    def _links(self) -> Iterator[Mistake]:
+        if self.lan.name == self.wan.name or (self.lan.match and self.lan.match == self.wan.match):
+            what = "is the WAN's own interface"
+            given = f"{self.lan.name}: {self.lan.match}"
+            yield Mistake("lan", what, given, "two interfaces", 'NamedLink("lan", path=...)')
+
+    def _ports(self) -> Iterator[Mistake]:
+        if PAGE in self.wan_inbound.tcp:
+            what = "is the page that provisions the device: it is for the LAN alone"
+            fix = f"Inbound(tcp={[p for p in self.wan_inbound.tcp if p != PAGE]})"
+            yield Mistake("wan_inbound", what, str(PAGE), "any other port", fix)
+        if self.lan_inbound is None:
+            return
+        for kind, wan, lan in (
+            ("tcp", self.wan_inbound.tcp, (*self.lan_inbound.tcp, _DNS, PAGE)),
+            ("udp", self.wan_inbound.udp, (*self.lan_inbound.udp, _DNS, _DHCP, _NTP)),
+        ):
+            for port in (p for p in wan if p not in lan):
+                what = "contradicts wan_inbound: the port would be open to the WAN and closed to the LAN"
+                allowed = "what the WAN may reach, the LAN may, too"
+                fix = f"Inbound({kind}={sorted({*getattr(self.lan_inbound, kind), port})})"
+                yield Mistake("lan_inbound", what, f"{kind} {port}", allowed, fix)
+
+    def _words(self) -> Iterator[Mistake]:
+        for index, name in enumerate(self.names):
+            if not _LABEL.fullmatch(name):
+                yield Mistake(f"names[{index}]", "is no host name", repr(name), "a-z, 0-9 and -", '"gateway"')
+        if not all(_LABEL.fullmatch(part) for part in self.domain.split(".")):
+            yield Mistake("domain", "is no domain", repr(self.domain), "names with dots between", '"lan"')
+        for index, server in enumerate(self.time_servers):
+            if not _SERVER.fullmatch(server):
+                yield Mistake(
+                    f"time_servers[{index}]", "is no host", repr(server), "a name or an address", '"pool.ntp.org"'
+                )
+        for index, text in enumerate(self.wan_ranges):
+            if not is_network(text):
+                allowed = "CIDR form, no bits of a host"
+                yield Mistake(f"wan_ranges[{index}]", "is no IPv4 network", repr(text), allowed, '"192.168.1.0/24"')
+        if self.ssh_switch is not None:
+            yield from path_mistake("ssh_switch", self.ssh_switch)
+
+    def provides(self, layout: Layout) -> Iterable[Fact]:
+        """Both interfaces, the LAN's first: that is where its people are."""
+        lan = WiredNetwork(self.lan.name, dhcp=False, address=str(self.lan_range.interface))
+        return (lan, WiredNetwork(self.wan.name, dhcp=True), LanGateway(self.wan.name, self.lan.name))
+
+    def settings(self, context: Context) -> Iterator[Setting]:
+        """Lower to networkd, dnsmasq, chrony, and one nftables table."""
+        yield from self._interfaces()
+        yield from self._addresses_and_names(context)
+        yield from self._time()
+        yield from self._firewall(context)
+        if self.ssh_switch is not None:
+            yield from self._ssh_on_wan(self.ssh_switch, _ssh_port(context))
+        shared = overlapping(self.lan_range, tuple(self.wan_ranges))
+        if shared:
+            lan = self.lan_range.network
+            text = f"the LAN {lan} overlaps {', '.join(shared)}: on such a WAN this gateway would not reach it"
+            yield self.set("warnings", [text], field="lan_range")
+
+    def _interfaces(self) -> Iterator[Setting]:
+        for number, field, link in (("10", "wan", self.wan), ("20", "lan", self.lan)):
+            unit: Value = {"matchConfig": link.match, "linkConfig": {"Name": link.name}}
+            yield self.set(f"systemd.network.links.{number}-{field}", unit, field=field)
+        yield self.set("networking.useNetworkd", value=True)
+        yield self.set("networking.useDHCP", value=False, comment="on no interface but those that are named")
+        closed: dict[str, Value] = {"IPv6AcceptRA": False, "IPv4Forwarding": False, "IPv6Forwarding": False}
+        wan: Value = {
+            "matchConfig": {"Name": self.wan.name},
+            "networkConfig": {"DHCP": "ipv4", **closed},
+            "dhcpV4Config": {"UseNTP": False},
+        }
+        yield self.set("systemd.network.networks.10-wan", wan, field="wan")
+        lan: Value = {
+            "matchConfig": {"Name": self.lan.name},
+            "address": [str(self.lan_range.interface)],
+            "networkConfig": {"ConfigureWithoutCarrier": True, **closed},
+        }
+        yield self.set("systemd.network.networks.20-lan", lan, field="lan_range")
+        why = "the WAN may be down, the LAN unplugged"
+        yield self.set("systemd.network.wait-online.anyInterface", value=True, comment=why)
+        yield self.set("systemd.network.wait-online.timeout", 30)
+
+    def _addresses_and_names(self, context: Context) -> Iterator[Setting]:
+        lan = self.lan_range
+        own = dict.fromkeys((context.name, *self.names))
+        names = ",".join(n for name in own for n in (f"{name}.{self.domain}", name))
+        yield self.set("services.dnsmasq.enable", value=True)
+        why = "the host itself asks whom the WAN names"
+        yield self.set("services.dnsmasq.resolveLocalQueries", value=False, comment=why)
+        options = [f"option:{o},{lan.address}" for o in ("router", "dns-server", "ntp-server")]
+        said: dict[str, Value] = {
+            "interface": self.lan.name,
+            "except-interface": "lo",
+            "bind-dynamic": True,
+            "no-resolv": True,
+            "no-hosts": True,
+            "domain": self.domain,
+            "local": f"/{self.domain}/",
+            "host-record": f"{names},{lan.address}",
+            "dhcp-range": f"{','.join(lan.pool)},{lan.netmask},24h",
+            "dhcp-option": options,
+            "dhcp-authoritative": True,
+            "log-dhcp": True,
+        }
+        yield self.set("services.dnsmasq.settings", said, field="lan_range")
+
+    def _time(self) -> Iterator[Setting]:
+        yield self.set("services.chrony.enable", value=True)
+        yield self.set("services.chrony.servers", list(self.time_servers), field="time_servers")
+        yield self.set("services.chrony.initstepslew.enabled", value=False)
+        yield self.set("services.chrony.enableRTCTrimming", value=False)
+        yield self.set("services.chrony.makestep.enable", value=False)
+        lines = [
+            "makestep 1.0 -1",
+            "# The LAN keeps one time, also where no server can be reached.",
+            "local stratum 10",
+            "# Who is not allowed is denied: a `deny all` after this line would take it back.",
+            f"allow {self.lan_range.network}",
+        ]
+        yield self.set("services.chrony.extraConfig", "\n".join(lines) + "\n", field="lan_range")
+
+    def _firewall(self, context: Context) -> Iterator[Setting]:
+        why = "nothing goes from one network to the other: not by the kernel, not by the rules, and no address is lent"
+        yield self.set('boot.kernel.sysctl."net.ipv4.conf.all.forwarding"', value=False, comment=why)
+        yield self.set('boot.kernel.sysctl."net.ipv6.conf.all.forwarding"', value=False)
+        yield self.set("networking.nat.enable", value=False)
+        yield self.set("networking.firewall.enable", value=False, comment="the table below is the firewall")
+        yield self.set("networking.nftables.enable", value=True)
+        table: Value = {"family": "inet", "content": self._rules(_ssh_port(context))}
+        yield self.set(f"networking.nftables.tables.{TABLE}", table, field="wan_inbound")
+
+    def _rules(self, ssh: int) -> str:
+        wan, lan = f'iifname "{self.wan.name}"', f'iifname "{self.lan.name}"'
+        rules = ['iifname "lo" accept', "ct state vmap { established : accept, related : accept, invalid : drop }"]
+        if self.lan_inbound is None:
+            rules.append(f"{lan} accept")
+        else:
+            rules.append(f"{lan} icmp type echo-request accept")
+            rules += _ports(lan, "tcp", (*self.lan_inbound.tcp, ssh, _DNS, PAGE))
+            rules += _ports(lan, "udp", (*self.lan_inbound.udp, _DNS, _DHCP, _NTP))
+        rules += [*_ports(wan, "tcp", self.wan_inbound.tcp), *_ports(wan, "udp", self.wan_inbound.udp)]
+        switch = []
+        if self.ssh_switch is not None:
+            switch = [f"# port {ssh} while {self.ssh_switch} is there", "set ssh_wan {", "  type inet_service", "}", ""]
+            rules.append(f"{wan} tcp dport @ssh_wan accept")
+        return "\n".join(
+            [
+                *switch,
+                "chain input {",
+                "  type filter hook input priority filter; policy drop;",
+                *(f"  {rule}" for rule in rules),
+                "}",
+                "",
+                "chain forward {",
+                "  type filter hook forward priority filter; policy drop;",
+                "}",
+                "",
+            ]
+        )
+
+    def _ssh_on_wan(self, switch: str, port: int) -> Iterator[Setting]:
+        program = f" {switch} {port}"
+        script = NixPath("./ssh-wan.sh")
+        run: Expr = Text((pkgs.runtimeShell, " ", script, program))
+        tried: Expr = Text(("-", pkgs.runtimeShell, " ", script, program))  # a failure leaves SSH closed, no more
+        yield self.set("systemd.paths.ssh-wan.wantedBy", ["multi-user.target"], field="ssh_switch")
+        yield self.set("systemd.paths.ssh-wan.pathConfig.PathChanged", switch, field="ssh_switch")
+        yield self.set("systemd.services.ssh-wan.path", [pkgs.nftables], field="ssh_switch")
+        yield self.set("systemd.services.ssh-wan.after", ["nftables.service"], field="ssh_switch")
+        once: Value = {"Type": "oneshot", "ExecStart": run}
+        yield self.set("systemd.services.ssh-wan.serviceConfig", once, field="ssh_switch")
+        why = "at boot, and when the rules are loaded again, which closes the switch"
+        yield self.set("systemd.services.nftables.path", [pkgs.nftables], field="ssh_switch", comment=why)
+        hooks: Value = {"ExecStartPost": Order(1500, [tried]), "ExecReload": Order(1500, [tried])}
+        yield self.set("systemd.services.nftables.serviceConfig", hooks, field="ssh_switch")
+
+    def files(self, context: Context) -> Iterator[File]:
+        """The program behind the switch."""
+        if self.ssh_switch is not None:
+            yield File("ssh-wan.sh", (Path(__file__).with_name("programs") / "ssh_wan.sh").read_text("utf-8"))
+
+    def host_rules(self, context: Context) -> Iterator[Mistake]:
+        """The switch lasts and has something to open, and nobody else configures the interfaces."""
+        return independent(self._switch_lasts(context), self._switch_opens(context), self._alone(context))
+
+    def _switch_lasts(self, context: Context) -> Iterator[Mistake]:
+        path = self.ssh_switch
+        if path is not None and context.layout.mounts and not context.layout.survives(path):
+            what = "does not survive a boot: SSH would be closed on the WAN after each"
+            allowed, where = "a path on a file system that is not wiped", field_origin(self, "ssh_switch")
+            yield Mistake("Gateway.ssh_switch", what, path, allowed, f'ssh_switch="{_LASTS}"', where)
+
+    def _switch_opens(self, context: Context) -> Iterator[Mistake]:
+        server = context.fact(SshServer)
+        where = field_origin(self, "ssh_switch")
+        if self.ssh_switch is None:
+            return
+        if server is None:
+            yield Mistake("Gateway.ssh_switch", "there is no SSH that it could open", "", "", "Ssh()", where)
+        elif server.port == PAGE:
+            what = "would open the page that provisions the device to the WAN"
+            yield Mistake("Gateway.ssh_switch", what, f"Ssh(port={PAGE})", "SSH on another port", "Ssh()", where)
+
+    def _alone(self, context: Context) -> Iterator[Mistake]:
+        own = list(self.provides(context.layout))
+        for network in (n for n in context.all(WiredNetwork) if n not in own):
+            if network.interface in {self.wan.name, self.lan.name}:
+                what = "is the gateway's already: two would configure it"
+                given, fix = network.interface, "remove the other part"
+                yield Mistake("Gateway", what, given, "another interface", fix, field_origin(self, ""))
+
+    def in_vm(self, context: Context) -> Iterator[Difference]:
+        """Cables in place of the hardware that the interfaces are known by."""
+        cables: dict[str, Value] = {
+            f'virtualisation.interfaces."{link.name}".vlan': n for n, link in ((1, self.lan), (2, self.wan))
+        }
+        yield Difference("the LAN's cable leads to the others, the WAN's to nobody", cables)
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """Nothing is forwarded, whatever else the host says."""
+        four, six = (f'boot.kernel.sysctl."net.ipv{v}.conf.all.forwarding"' for v in (4, 6))
+        yield Check(
+            SERVICES,
+            "nothing is forwarded between LAN and WAN",
+            holds={four: False, six: False, "networking.nat.enable": False, "networking.nftables.enable": True},
+            container=True,
+            sabotages=[
+                Sabotage("ipv4-forwarding", "the kernel forwards IPv4", {four: force(value=True)}, judged="evaluation"),
+                Sabotage("ipv6-forwarding", "the kernel forwards IPv6", {six: force(value=True)}, judged="evaluation"),
+                Sabotage(
+                    "masquerade",
+                    "the LAN borrows the WAN's address",
+                    {"networking.nat.enable": force(value=True)},
+                    judged="evaluation",
+                ),
+                Sabotage(
+                    "no-rules",
+                    "no rules are loaded",
+                    {"networking.nftables.enable": force(value=False)},
+                    judged="evaluation",
+                ),
+            ],
+        )
+
+    def steps(self, context: Context) -> Iterator[Step]:
+        """Look at it from a machine on the LAN."""
+        lan = self.lan_range
+        yield Step(
+            Phase.VERIFY,
+            "The LAN gets addresses, names and time, and nothing else",
+            "The first three from the host, the last two from a machine on the LAN: the last must fail.",
+            f"chronyc accheck {lan.pool[0]}\nchronyc accheck 192.0.2.1\nnft list table inet {TABLE}\n"
+            f"getent hosts {self.names[0] if self.names else context.name}.{self.domain}\nping -c 1 -W 5 192.0.2.1",
+            f"`208 Access allowed` for the LAN, `209 Access denied` for the other; {lan.address} for the name.",
+        )
+
+
+def _ssh_port(context: Context) -> int:
+    server = context.fact(SshServer)
+    return 22 if server is None else server.port
+
+
+def _ports(where: str, kind: str, ports: Iterable[int]) -> list[str]:
+    """Return the rule that accepts some ports; none for none."""
+    listed = ", ".join(map(str, sorted(set(ports))))
+    return [f"{where} {kind} dport {{ {listed} }} accept"] if listed else []

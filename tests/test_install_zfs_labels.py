@@ -11,6 +11,7 @@ import pytest
 from nixwright.probe import zfs
 from nixwright.probe.compare import Look, _content
 from nixwright.probe.reader import open_reader
+from nixwright.tools import signatures
 
 DATA = Path(__file__).parent / "data"
 LABEL = 256 << 10
@@ -75,6 +76,7 @@ HOST: dict[str, Any] = {
         }
     ],
 }
+STATE = {"health": "ONLINE"}
 THERE = {
     "tank/nix": {"mountpoint": "legacy", "canmount": "on"},
     "tank/root": {"mountpoint": "legacy", "canmount": "on"},
@@ -86,7 +88,11 @@ def rows(
     path: Path, host: dict[str, Any] | None = None, there: dict[str, dict[str, str]] | None = None, pool: str = "tank"
 ) -> dict[str, tuple[str, str]]:
     look = Look(
-        kind_of=lambda _: "", opened=lambda *_: nullcontext(None), boot_files=lambda _: None, datasets=lambda _: there
+        kind_of=lambda _: "",
+        opened=lambda *_: nullcontext(None),
+        boot_files=lambda _: None,
+        datasets=lambda _: there,
+        health=lambda _: STATE["health"],
     )
     with open_reader(str(path)) as reader:
         found = _content(host or HOST, "1 root", {"kind": "zfs_member", "pool": pool}, reader, look)
@@ -122,3 +128,29 @@ def test_a_member_of_another_pool_and_one_of_other_sectors(exported: Path) -> No
 def test_datasets_that_are_not_as_described(exported: Path, change: dict[str, Any], subject: str, said: str) -> None:
     there = {name: values for name, values in (THERE | change).items() if values is not None}
     assert rows(exported, there=there)[subject] == ("differs", said)
+
+
+def test_a_pool_that_is_not_well(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STATE, "health", "DEGRADED")
+    assert rows(exported, there=THERE)["health"] == ("differs", "DEGRADED")
+
+
+def test_a_pool_that_is_imported_below_another_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenZFS 2.4 said it of a pool made with -R /tmp/mnt."""
+    for name, text in {
+        "zpool": "case $1 in get) echo /tmp/mnt;; list) echo ONLINE;; esac",
+        "zfs": "printf '%s\\t%s\\ton\\n' tank none tank/root /tmp/mnt tank/nix /tmp/mnt/nix tank/x legacy",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(signatures, "imported_pools", lambda: {"tank"})
+    found = signatures.datasets("tank") or {}
+    assert {name: values["mountpoint"] for name, values in found.items()} == {
+        "tank": "none",
+        "tank/root": "/",
+        "tank/nix": "/nix",
+        "tank/x": "legacy",
+    }
+    assert signatures.health("tank") == "ONLINE"
+    assert signatures.datasets("other") is None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Data = dict[str, Any]
 
 _SECTOR = 512
+_HEALTHY = "ONLINE"  # as zpool calls it
 _ALIGNED = 1 << 20  # bytes that sgdisk may leave free behind the last partition
 _MIN = 34 * _SECTOR  # bytes of the second table at the end
 # What sgdisk writes for its codes (`sgdisk --info` shows them); of other codes the type is not compared.
@@ -40,13 +41,14 @@ class Look:
 
     `kind_of` names what stands in a run of bytes as blkid does (empty: nothing known); `opened` gives the inside of a
     LUKS container by name and UUID, None where it is closed; `boot_files` those of a FAT file system, None without the
-    program; `datasets` of a pool by name with their properties, None where it is not imported.
+    program; `datasets` of a pool by name with their properties, None where it is not imported, and then its `health`.
     """
 
     kind_of: Callable[[Reader], str]
     opened: Callable[[str, str], AbstractContextManager[Reader | None]]
     boot_files: Callable[[Reader], BootFiles | None]
     datasets: Callable[[str], dict[str, dict[str, str]] | None]
+    health: Callable[[str], str]
 
 
 def compare(host: Data, disk: Data, reader: Reader, look: Look) -> list[Row]:
@@ -185,6 +187,8 @@ def _zfs(host: Data, where: str, content: Data, reader: Reader, look: Look) -> I
             yield differs(f"{where}, state", f"exported, or held by host {host['host_id']}", told)
         yield unseen(f"{where}, datasets", f"not imported: zpool import -N -o readonly=on {pool['name']}, then again")
         return
+    if (state := look.health(pool["name"])) != _HEALTHY:
+        yield differs(f"{where}, health", _HEALTHY, state)
     yield from _datasets(where, pool, found)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nixwright.probe.compare import Look
 from nixwright.probe.reader import Reader, open_reader
 from nixwright.tools.boot_files import boot_files
-from nixwright.tools.signatures import datasets, kind_of
+from nixwright.tools.signatures import datasets, health, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ def looks(*, block: bool) -> Look:
         opened=_opened if block else _closed,
         boot_files=lambda r: boot_files(r.path, r.start),
         datasets=datasets if block else lambda _: None,
+        health=health,
     )
 
 

@@ -24,10 +24,28 @@ def kind_of(path: str, offset: int, size: int) -> str:
 
 
 def datasets(pool: str) -> dict[str, dict[str, str]] | None:
-    """Return a pool's datasets and snapshots with their mount points; None where the pool is not imported."""
+    """Return a pool's datasets and snapshots with their mount points; None where the pool is not imported.
+
+    Where it is imported below another root (`zpool import -R /mnt`), the mount points are as without.
+    """
     if pool not in imported_pools():
         return None
+    root = _of_pool("get", "-o", "value", "altroot", pool)
     columns = ("name", "mountpoint", "canmount")
     command = ["zfs", "list", "-H", "-t", "filesystem,snapshot", "-o", ",".join(columns), "-r", pool]
     rows = [line.split("\t") for line in output_of(command, timeout=_TIMEOUT).splitlines()]
-    return {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
+    found = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
+    for values in found.values():
+        at = values["mountpoint"]
+        if at == root or at.startswith(f"{root}/"):
+            values["mountpoint"] = at.removeprefix(root) or "/"
+    return found
+
+
+def health(pool: str) -> str:
+    """Return the state of an imported pool, `ONLINE` where all is well."""
+    return _of_pool("list", "-o", "health", pool)
+
+
+def _of_pool(command: str, *more: str) -> str:
+    return output_of(["zpool", command, "-H", *more], timeout=_TIMEOUT).strip()

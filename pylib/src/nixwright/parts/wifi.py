@@ -290,6 +290,8 @@ def _access_point(ssid: str, key: str, priority: int = 100) -> dict[str, Value]:
     if priority != 100:  # noqa: PLR2004 - a plain definition
         return {'environment.etc."access-point.conf".text': Override(priority, text)}
     script = (
+        # not by a device unit: its 90 seconds are short for machines without KVM
+        "until test -e /sys/class/net/wlan1; do sleep 1; done\n"
         "ip netns add ap\n"
         'iw phy "$(cat /sys/class/net/wlan1/phy80211/name)" set netns name ap\n'
         f"ip -n ap address add {_GATEWAY}/24 dev wlan1\n"
@@ -299,8 +301,6 @@ def _access_point(ssid: str, key: str, priority: int = 100) -> dict[str, Value]:
     )
     unit: Value = {
         "wantedBy": ["multi-user.target"],
-        "after": ["sys-subsystem-net-devices-wlan1.device"],
-        "requires": ["sys-subsystem-net-devices-wlan1.device"],
         "path": [pkgs.iproute2, pkgs.iw, pkgs.hostapd, pkgs.dnsmasq],
         "script": script,
     }

@@ -36,7 +36,7 @@ def after(found: list[str], flag: str) -> list[str]:
     return [found[i + 1] for i, part in enumerate(found) if part == flag]
 
 
-# Looked at in a guest: udev 258 gives these disks these names in /dev/disk/by-id, and the card /dev/mmcblk0.
+# Looked at in a guest: udev 262 gives these disks these names in /dev/disk/by-id, and the card /dev/mmcblk0.
 @pytest.mark.parametrize(
     ("name", "devices"),
     [

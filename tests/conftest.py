@@ -21,6 +21,7 @@ ALLOWED_SKIPS = (
     r"needs nixfmt-rs \(no Debian package has it\)",
     r"needs nix-eval-jobs \(no Debian package has it\)",
     r"needs loop devices \(root, and a kernel that has them\)",
+    r"needs network namespaces \(root, and a kernel that has them\)",
     r"needs a complete nixpkgs: set NIXWRIGHT_NIXPKGS to its directory",
 )
 

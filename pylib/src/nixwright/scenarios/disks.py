@@ -32,7 +32,7 @@ def opens(machine: QemuMachine, *, containers: dict[str, dict[str, list[str]]]) 
     slot = r"^ *[0-9]+: luks2$|^Key Slot [0-9]+: ENABLED$"
     for device, wanted in containers.items():
         for version in wanted["version"]:
-            machine.succeed(f"cryptsetup luksDump {device} | grep -E '^Version: *{version}$'")
+            machine.succeed(f"cryptsetup luksDump {device} | grep -E '^Version:[[:space:]]*{version}$'")
         slots = machine.succeed(f"cryptsetup luksDump {device} | grep -cE '{slot}' || true").strip()
         if slots != str(len(wanted["opens"])):
             raise AssertionError(f"{device} has {slots} key slots, not {len(wanted['opens'])}")

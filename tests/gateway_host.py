@@ -6,8 +6,9 @@ GATEWAY = """\
 from nixwright import Host, User
 from nixwright.boards.qemu_vm import QemuVm
 from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition
-from nixwright.parts.gateway import Gateway, Inbound, NamedLink
+from nixwright.parts.gateway import Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
+from nixwright.parts.named_link import NamedLink
 from nixwright.parts.ssh import Ssh
 
 disk = Disk(

@@ -14,8 +14,9 @@ from nixwright.every_host import checks as of_every_host
 from nixwright.nix.values import Override
 from nixwright.options.schema import Schema
 from nixwright.parts.ethernet import Ethernet
-from nixwright.parts.gateway import Gateway, Inbound, NamedLink
+from nixwright.parts.gateway import Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
+from nixwright.parts.named_link import NamedLink
 from nixwright.parts.ssh import Ssh
 from parts_host import NixSnapshot, context, plain_layout, printed, told
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from namespaces import ENVIRONMENT, cable, inside, ip, namespaces, running
-from nixwright.parts.gateway import TABLE, Gateway, Inbound, NamedLink
+from nixwright.parts.gateway import TABLE, Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
+from nixwright.parts.named_link import NamedLink
 from nixwright.parts.ssh import Ssh
 from parts_host import context
 from programs import need

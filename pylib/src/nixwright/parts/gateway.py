@@ -16,6 +16,7 @@ from nixwright.nix.values import NixPath, Order, Text, force, pkgs
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import LanGateway, SshServer, WiredNetwork
 from nixwright.parts.lan_range import LanRange, is_network, overlapping
+from nixwright.parts.named_link import NamedLink  # noqa: TC001 - records are built from their annotations
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.unseen import independent
@@ -30,60 +31,18 @@ if TYPE_CHECKING:
 
 TABLE = "gateway"  # the program ssh_wan.sh names it, too
 PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")  # IFNAMSIZ is 16, with the NUL
-_KERNELS = re.compile(r"(eth|wlan|wwan|usb)\d+|lo")
-_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _DHCP, _DNS, _NTP = 67, 53, 123
 _LASTS = "/data/config/ssh-wan-enabled"
+_OWN_RESOLVER = Difference(
+    "a container would take over the resolver of the machine that it runs on", {"networking.useHostResolvConf": False}
+)
 # What routers of homes and modems give out without being told otherwise.
 _HOMES = (
     *("10.0.0.0/24", "10.0.1.0/24", "192.168.0.0/24", "192.168.1.0/24", "192.168.2.0/24"),
     *("192.168.8.0/24", "192.168.50.0/24", "192.168.88.0/24", "192.168.100.0/24", "192.168.178.0/24"),
 )
-
-
-@record
-class NamedLink:
-    """A network interface that udev finds by one property of the hardware and calls `name`.
-
-    One of: `path`, where it is attached (`ID_PATH` of `udevadm info`), `mac`, its permanent address, `driver`, where
-    only one adapter has that driver.
-    """
-
-    name: str
-    path: str | None = None
-    mac: str | None = None
-    driver: str | None = None
-
-    def wrong(self) -> Iterator[Mistake]:
-        """Names that cannot be given, and none or two ways to find it."""
-        if not _NAME.fullmatch(self.name):
-            allowed = "1 to 15 of a-z 0-9 -, the first a letter"
-            yield Mistake("name", "is no interface name", repr(self.name), allowed, '"lan"')
-        elif _KERNELS.fullmatch(self.name):
-            what = "is a name that the kernel gives itself: another interface may have it when udev renames this one"
-            yield Mistake("name", what, repr(self.name), "a name of your own", '"lan"')
-        ways = {n: v for n in ("path", "mac", "driver") if (v := getattr(self, n)) is not None}
-        if len(ways) != 1:
-            what = "is found by more than one property" if ways else "nothing says which interface it is"
-            allowed, fix = "one of path, mac and driver", f'NamedLink("{self.name}", path="platform-ff540000.ethernet")'
-            yield Mistake("", what, ", ".join(ways), allowed, fix)
-        if self.mac is not None and not _MAC.fullmatch(self.mac):
-            allowed = "six pairs of hexadecimal digits, a to f small, with colons"
-            yield Mistake("mac", "is no MAC address", repr(self.mac), allowed, '"52:54:00:12:34:56"')
-        for name in ("path", "driver"):
-            text = getattr(self, name)
-            if text is not None and (not text or re.search(r"[\s*?\[\]!]", text)):
-                what = "matches more than one value"
-                yield Mistake(name, what, repr(text), "one word without * ? [ ] !", '"platform-ff540000.ethernet"')
-
-    @property
-    def match(self) -> dict[str, Value]:
-        """What systemd.link(5) matches it by."""
-        ways = {"Path": self.path, "PermanentMACAddress": self.mac, "Driver": self.driver}
-        return {name: value for name, value in ways.items() if value is not None}
 
 
 @record
@@ -357,6 +316,7 @@ class Gateway(Part):
             SERVICES,
             "nothing is forwarded between LAN and WAN",
             holds={four: False, six: False, "networking.nat.enable": False, "networking.nftables.enable": True},
+            differences=[_OWN_RESOLVER],
             container=True,
             sabotages=[
                 Sabotage("ipv4-forwarding", "the kernel forwards IPv4", {four: force(value=True)}, judged="evaluation"),

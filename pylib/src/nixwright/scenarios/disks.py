@@ -43,7 +43,7 @@ def opens(machine: QemuMachine, *, containers: dict[str, dict[str, list[str]]]) 
 
 
 def properties(machine: QemuMachine, *, pools: dict[str, dict[str, str]], datasets: dict[str, dict[str, str]]) -> None:
-    """Pools and datasets have the properties of the description, and what is wiped has its blank snapshot."""
+    """Pools and datasets have the properties of the description."""
     for kind, all_of_it in (("zpool", pools), ("zfs", datasets)):
         for name, wanted in all_of_it.items():
             for key, value in wanted.items():

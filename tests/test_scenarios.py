@@ -265,7 +265,7 @@ def test_the_timers_of_a_pool() -> None:
 
 
 def test_snapshots_of_who_asks() -> None:
-    arguments: dict[str, Any] = {"disk": "/dev/x", "pool": "tank", "asked": ["home"], "others": ["nix"], "service": "s"}
+    arguments: dict[str, Any] = {"pool": "tank", "asked": ["home"], "others": ["nix"], "service": "s"}
     machine = FakeMachine(UP | {"-t snapshot": "tank/home@a\ntank/home@b\n"})
     upkeep.snapshots_are_taken(machine, **arguments)
     assert "zfs create -p -o com.sun:auto-snapshot=false tank/nix" in machine.commands

@@ -26,14 +26,9 @@ _CALENDAR = re.compile(
 )
 _KEPT = {"frequently": 4, "hourly": 24, "daily": 7, "weekly": 4, "monthly": 12, "yearly": 0}
 _TIMERS = ("frequent", "hourly", "daily", "weekly", "monthly")
-_SERIAL = "pool"
 _POOL = [
     Difference("the pools of the host are on its own disks", {"boot.supportedFilesystems": ["zfs"]}),
     Difference("no pool is there to import", {"boot.zfs.forceImportRoot": False}),
-    Difference(
-        "a small disk for a pool of the check's own",
-        {"virtualisation.emptyDiskImages": [{"size": 512, "driveConfig": {"deviceExtraOpts": {"serial": _SERIAL}}}]},
-    ),
 ]
 _TRIM = "weekly"  # what NixOS has for a host with ZFS
 
@@ -111,7 +106,6 @@ class ZfsUpkeep(Part):
             "snapshots are taken of the datasets that ask for them, and of no other",
             upkeep.snapshots_are_taken,
             {
-                "disk": f"/dev/disk/by-id/virtio-{_SERIAL}",
                 "pool": pool.name,
                 "asked": asked,
                 "others": [n for n in names if n not in asked],

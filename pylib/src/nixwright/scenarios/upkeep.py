@@ -21,12 +21,11 @@ def timers_are_set(machine: QemuMachine, *, timers: dict[str, str], never: list[
         machine.fail(f"systemctl is-active {timer}.timer")
 
 
-def snapshots_are_taken(  # noqa: PLR0913 - a value each
-    machine: QemuMachine, *, disk: str, pool: str, asked: list[str], others: list[str], service: str
-) -> None:
+def snapshots_are_taken(machine: QemuMachine, *, pool: str, asked: list[str], others: list[str], service: str) -> None:
     """A run takes a snapshot of each dataset that asks for some, and of no other."""
     wait_for_boot(machine)
-    machine.succeed(f"zpool create -f -O com.sun:auto-snapshot=false -O mountpoint=none {pool} {disk}")
+    machine.succeed("truncate -s 512M /root/pool")
+    machine.succeed(f"zpool create -O com.sun:auto-snapshot=false -O mountpoint=none {pool} /root/pool")
     for name in [*asked, *others]:
         wanted = str(name in asked).lower()
         machine.succeed(f"zfs create -p -o com.sun:auto-snapshot={wanted} {pool}/{name}")

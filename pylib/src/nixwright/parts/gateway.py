@@ -38,6 +38,12 @@ _LASTS = "/data/config/ssh-wan-enabled"
 _OWN_RESOLVER = Difference(
     "a container would take over the resolver of the machine that it runs on", {"networking.useHostResolvConf": False}
 )
+_AMONG_OTHERS = Difference(
+    "the others have the addresses of the test, and none of the LAN's",
+    {
+        "systemd.network.networks.20-lan.address": force(["192.168.1.200/24"])
+    },  # nodes count from 1 up, and .254 is the driver
+)
 # What routers of homes and modems give out without being told otherwise.
 _HOMES = (
     *("10.0.0.0/24", "10.0.1.0/24", "192.168.0.0/24", "192.168.1.0/24", "192.168.2.0/24"),
@@ -316,7 +322,7 @@ class Gateway(Part):
             SERVICES,
             "nothing is forwarded between LAN and WAN",
             holds={four: False, six: False, "networking.nat.enable": False, "networking.nftables.enable": True},
-            differences=[_OWN_RESOLVER],
+            differences=[_OWN_RESOLVER, _AMONG_OTHERS],
             container=True,
             sabotages=[
                 Sabotage("ipv4-forwarding", "the kernel forwards IPv4", {four: force(value=True)}, judged="evaluation"),

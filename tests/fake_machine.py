@@ -118,3 +118,8 @@ class FakeMachine:
         if name not in {"shutdown", "crash", "reboot", "block", "unblock", "switch_root", "screenshot"}:
             raise AttributeError(name)
         return lambda *arguments: self.calls.append(" ".join([name, *map(str, arguments)]))
+
+
+def fake_machine(answers: dict[str, Any], name: str = "machine") -> Any:
+    """Return one, of no particular type: a scenario's type asks for all of the driver's methods, it for its own."""
+    return FakeMachine(answers, name)

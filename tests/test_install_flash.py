@@ -32,7 +32,8 @@ def entry(name: str, kind: str = "disk", **more: Any) -> dict[str, Any]:
 
 
 def device(**more: Any) -> BlockDevice:
-    return parse(json.dumps({"blockdevices": [entry(more.pop("name", "sdb"), **({"rm": True} | more))]}))[0]
+    said: dict[str, Any] = {"rm": True} | more
+    return parse(json.dumps({"blockdevices": [entry(said.pop("name", "sdb"), **said)]}))[0]
 
 
 def why(found: BlockDevice, parent: BlockDevice | None = None, pools: set[str] | None = None) -> list[str]:
@@ -76,6 +77,7 @@ def test_a_container_deep_inside_is_found() -> None:
 def test_a_partition_is_no_disk() -> None:
     disk = device(children=[entry("sdb1", "part", rm=True)])
     found = find([disk], "8:4")
+    assert found is not None
     assert found == (disk.children[0], disk)
     assert why(*found) == ["is no disk but a partition of /dev/sdb: name the whole disk"]
     assert find([disk], "9:9") is None

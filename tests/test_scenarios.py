@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_machine import FakeMachine
+from fake_machine import fake_machine
 from nixwright.scenarios import access, boots, display, driver, network, unlock, upkeep
 
 if TYPE_CHECKING:
@@ -79,15 +79,15 @@ HEALTHY: dict[str, Any] = {"list-units --state=failed": "", "ordering cycle": ""
 
 
 def test_a_whole_boot_passes_and_a_failed_unit_or_a_cycle_fails() -> None:
-    boots.comes_up(FakeMachine(HEALTHY))
+    boots.comes_up(fake_machine(HEALTHY))
     with pytest.raises(AssertionError, match=r"failed units: bad\.service"):
-        boots.comes_up(FakeMachine(HEALTHY | {"list-units --state=failed": "bad.service loaded failed"}))
+        boots.comes_up(fake_machine(HEALTHY | {"list-units --state=failed": "bad.service loaded failed"}))
     with pytest.raises(AssertionError, match="broke an ordering cycle"):
-        boots.comes_up(FakeMachine(HEALTHY | {"ordering cycle": "Found ordering cycle on a"}))
+        boots.comes_up(fake_machine(HEALTHY | {"ordering cycle": "Found ordering cycle on a"}))
 
 
 def test_a_switch_goes_there_and_back() -> None:
-    machine = FakeMachine({"test -e /etc/next": [False, True, False]})
+    machine = fake_machine({"test -e /etc/next": [False, True, False]})
     boots.switches(machine, marker="/etc/next")
     switches = [c for c in machine.commands if "switch-to-configuration" in c]
     assert [c.partition("/switch")[0] for c in switches] == [
@@ -95,9 +95,9 @@ def test_a_switch_goes_there_and_back() -> None:
         "/run/booted-system/bin",
     ]
     with pytest.raises(AssertionError, match="must fail"):
-        boots.switches(FakeMachine({"test -e /etc/next": [False, True, True]}), marker="/etc/next")
+        boots.switches(fake_machine({"test -e /etc/next": [False, True, True]}), marker="/etc/next")
     with pytest.raises(AssertionError, match="must succeed"):
-        boots.switches(FakeMachine({"test -e /etc/next": False}), marker="/etc/next")
+        boots.switches(fake_machine({"test -e /etc/next": False}), marker="/etc/next")
 
 
 USERS: dict[str, Any] = {
@@ -116,18 +116,18 @@ USERS: dict[str, Any] = {
     ],
 )
 def test_users(other: dict[str, Any], told: str) -> None:
-    access.users_are(FakeMachine(USERS), users={"ada": ["wheel"]})
+    access.users_are(fake_machine(USERS), users={"ada": ["wheel"]})
     with pytest.raises(AssertionError, match=told):
-        access.users_are(FakeMachine(USERS | other), users={"ada": ["wheel"]})
+        access.users_are(fake_machine(USERS | other), users={"ada": ["wheel"]})
 
 
 def test_a_user_may_not_become_root_unasked() -> None:
     with pytest.raises(AssertionError, match="ada may become root"):
-        access.users_are(FakeMachine(USERS), users={"ada": []})
+        access.users_are(fake_machine(USERS), users={"ada": []})
 
 
 ADDRESS = {"address show": "169.254.3.4/16\n192.168.1.5/24\n"}
-SERVER = FakeMachine({"address show": "192.168.1.5/24\n"})
+SERVER = fake_machine({"address show": "192.168.1.5/24\n"})
 KEYS = {"ada": ["ssh-ed25519 AAAA ada@laptop"]}
 SSH: dict[str, Any] = {
     "-v -o BatchMode": "debug1: Server accepts key: x",
@@ -138,8 +138,8 @@ SSH: dict[str, Any] = {
 
 
 def ssh(client: dict[str, Any]) -> None:
-    machine = FakeMachine({"address show": "192.168.1.5/24\n"})
-    access.ssh_takes_keys_only(machine, FakeMachine(client), interface="eth0", port=22, keys=KEYS)
+    machine = fake_machine({"address show": "192.168.1.5/24\n"})
+    access.ssh_takes_keys_only(machine, fake_machine(client), interface="eth0", port=22, keys=KEYS)
     assert any("authorized_keys.d/root" in c for c in machine.commands)
 
 
@@ -161,53 +161,55 @@ def test_ssh(other: dict[str, Any], told: str) -> None:
 def test_the_host_key_is_the_one_that_is_kept() -> None:
     machine = {"address show": "192.168.1.5/24\n", "cut -d": "AAAA\n"}
     arguments: dict[str, Any] = {"interface": "eth0", "port": 22, "path": "/persist/key"}
-    access.ssh_host_key_is(FakeMachine(machine), FakeMachine({"ssh-keyscan": "AAAA\nAAAA\n"}), **arguments)
+    access.ssh_host_key_is(fake_machine(machine), fake_machine({"ssh-keyscan": "AAAA\nAAAA\n"}), **arguments)
     with pytest.raises(AssertionError, match="the server shows"):
-        access.ssh_host_key_is(FakeMachine(machine), FakeMachine({"ssh-keyscan": "AAAA\nBBBB\n"}), **arguments)
+        access.ssh_host_key_is(fake_machine(machine), fake_machine({"ssh-keyscan": "AAAA\nBBBB\n"}), **arguments)
 
 
 def test_the_firewall() -> None:
     machine = {"address show": "192.168.1.5/24\n"}
     arguments: dict[str, Any] = {"interface": "eth0", "tcp": [22, 47000]}
-    client = FakeMachine({"/192.168.1.5/47001": False})
-    access.only_these_ports(FakeMachine(machine), client, **arguments)
+    client = fake_machine({"/192.168.1.5/47001": False})
+    access.only_these_ports(fake_machine(machine), client, **arguments)
     assert any("/192.168.1.5/47000" in c for c in client.commands)
     with pytest.raises(AssertionError, match="must fail"):
-        access.only_these_ports(FakeMachine(machine), FakeMachine({}), **arguments)
+        access.only_these_ports(fake_machine(machine), fake_machine({}), **arguments)
     with pytest.raises(AssertionError, match="never succeeded"):
-        access.only_these_ports(FakeMachine(machine), FakeMachine({"/192.168.1.5/22'": False}), **arguments)
+        access.only_these_ports(fake_machine(machine), fake_machine({"/192.168.1.5/22'": False}), **arguments)
     with pytest.raises(AssertionError, match="never succeeded"):  # the listener itself must answer
-        access.only_these_ports(FakeMachine(machine | {"127.0.0.1": False}), client, **arguments)
+        access.only_these_ports(fake_machine(machine | {"127.0.0.1": False}), client, **arguments)
 
 
 def test_dhcp() -> None:
     machine = {"-j address show": json.dumps([{"addr_info": [{"local": "192.168.1.101"}]}])}
-    network.gets_an_address(FakeMachine(machine), FakeMachine({}), interface="eth0", hostname="attic")
+    network.gets_an_address(fake_machine(machine), fake_machine({}), interface="eth0", hostname="attic")
     with pytest.raises(AssertionError, match="never succeeded"):
-        network.gets_an_address(FakeMachine({"address show": False}), FakeMachine({}), interface="eth0", hostname="x")
-    router = FakeMachine({"192.168.1.101 attic": False})
+        network.gets_an_address(fake_machine({"address show": False}), fake_machine({}), interface="eth0", hostname="x")
+    router = fake_machine({"192.168.1.101 attic": False})
     with pytest.raises(AssertionError, match="never succeeded"):
-        network.gets_an_address(FakeMachine(machine), router, interface="eth0", hostname="attic")
+        network.gets_an_address(fake_machine(machine), router, interface="eth0", hostname="attic")
 
 
 def test_a_fixed_address() -> None:
-    client = FakeMachine({})
-    network.has_its_address(FakeMachine({}), client, interface="eth0", address="10.0.0.4/24")
+    client = fake_machine({})
+    network.has_its_address(fake_machine({}), client, interface="eth0", address="10.0.0.4/24")
     assert client.commands == ["ping -c 1 -W 20 10.0.0.4"]
     with pytest.raises(AssertionError, match="never succeeded"):
-        network.has_its_address(FakeMachine({}), FakeMachine({"ping": False}), interface="eth0", address="10.0.0.4/24")
+        network.has_its_address(
+            fake_machine({}), fake_machine({"ping": False}), interface="eth0", address="10.0.0.4/24"
+        )
 
 
 def test_the_display() -> None:
-    display.unit_is_confined(FakeMachine({"LoadState": "loaded"}), unit="a.service", exposure=30)
+    display.unit_is_confined(fake_machine({"LoadState": "loaded"}), unit="a.service", exposure=30)
     with pytest.raises(AssertionError, match=r"a\.service is not-found"):
-        display.unit_is_confined(FakeMachine({"LoadState": "not-found"}), unit="a.service", exposure=30)
-    bad = FakeMachine({"LoadState": "loaded", "systemd-analyze security": False})
+        display.unit_is_confined(fake_machine({"LoadState": "not-found"}), unit="a.service", exposure=30)
+    bad = fake_machine({"LoadState": "loaded", "systemd-analyze security": False})
     with pytest.raises(AssertionError, match="must succeed"):
         display.unit_is_confined(bad, unit="a.service", exposure=30)
-    display.fails_for_want_of_a_panel(FakeMachine({}), unit="a.service", words="no panel")
+    display.fails_for_want_of_a_panel(fake_machine({}), unit="a.service", words="no panel")
     with pytest.raises(AssertionError, match="never succeeded"):
-        display.fails_for_want_of_a_panel(FakeMachine({"journalctl": False}), unit="a.service", words="no panel")
+        display.fails_for_want_of_a_panel(fake_machine({"journalctl": False}), unit="a.service", words="no panel")
 
 
 AFAR: dict[str, Any] = {
@@ -224,11 +226,11 @@ RIGHT = "right"
 
 def afar(machine: dict[str, Any], admin: dict[str, Any]) -> list[str]:
     there = {"address show": "192.168.1.102/24\n", "/etc/initrd-release": False} | UP | machine
-    from_afar = FakeMachine(AFAR | admin)
+    from_afar = fake_machine(AFAR | admin)
     unlock.unlocks_from_afar(
-        FakeMachine(there), from_afar, port=9999, address="", passphrase=RIGHT, opened="/x", interface="e", later=22
+        fake_machine(there), from_afar, port=9999, address="", passphrase=RIGHT, opened="/x", interface="e", later=22
     )
-    return from_afar.commands
+    return list(from_afar.commands)
 
 
 def test_unlocking_from_afar() -> None:
@@ -256,19 +258,19 @@ def test_unlocking_from_afar_fails(machine: dict[str, Any], admin: dict[str, Any
 def test_the_timers_of_a_pool() -> None:
     timers, never = {"zfs-scrub": "monthly", "zfs-snapshot-daily": ""}, ["zpool-trim"]
     rested = UP | {"systemctl is-active zpool-trim": False}
-    upkeep.timers_are_set(FakeMachine(rested), timers=timers, never=never)
+    upkeep.timers_are_set(fake_machine(rested), timers=timers, never=never)
     for other in ({"OnCalendar=monthly": False}, {"is-active zfs-snapshot-daily.timer": False}):
         with pytest.raises(AssertionError, match="must succeed"):
-            upkeep.timers_are_set(FakeMachine(other | rested), timers=timers, never=never)
+            upkeep.timers_are_set(fake_machine(other | rested), timers=timers, never=never)
     with pytest.raises(AssertionError, match="must fail"):
-        upkeep.timers_are_set(FakeMachine(UP), timers=timers, never=never)
+        upkeep.timers_are_set(fake_machine(UP), timers=timers, never=never)
 
 
 def test_snapshots_of_who_asks() -> None:
     arguments: dict[str, Any] = {"pool": "tank", "asked": ["home"], "others": ["nix"], "service": "s"}
-    machine = FakeMachine(UP | {"-t snapshot": "tank/home@a\ntank/home@b\n"})
+    machine = fake_machine(UP | {"-t snapshot": "tank/home@a\ntank/home@b\n"})
     upkeep.snapshots_are_taken(machine, **arguments)
     assert "zfs create -p -o com.sun:auto-snapshot=false tank/nix" in machine.commands
     for taken in ("", "tank/home@a\ntank/nix@a\n"):
         with pytest.raises(AssertionError, match="snapshots are taken of"):
-            upkeep.snapshots_are_taken(FakeMachine(UP | {"-t snapshot": taken}), **arguments)
+            upkeep.snapshots_are_taken(fake_machine(UP | {"-t snapshot": taken}), **arguments)

@@ -60,8 +60,8 @@ def serve(
             bound()
             sys.path[:] = [str(path.parent), *where_from]
             answer = _answer(path, root, source_name(path, root), about=about)
-            right = following is not None and not answer["mistakes"] and answer["stopped"] is None
-            more = right and (more or is_plain_file(path)) and is_plain_file(following)
+            right = not answer["mistakes"] and answer["stopped"] is None
+            more = right and (more or is_plain_file(path)) and following is not None and is_plain_file(following)
             out.write(json.dumps(answer | {"more": more}, separators=(",", ":")).encode() + b"\n")
             out.flush()
             if not more:
@@ -200,9 +200,10 @@ def _not_utf8(file: str) -> Mistake | None:
     """Return the mistake of a file that is no UTF-8 (what Python says of it differs by its version), else None."""
     try:
         text = Path(file).read_bytes()
-        text.decode()
     except OSError:
         return None
+    try:
+        text.decode()
     except UnicodeDecodeError as error:
         spot = Spot(file, text.count(b"\n", 0, error.start) + 1)
         return Mistake("host file", "is not UTF-8", f"byte {text[error.start]:#04x}", "", "save it as UTF-8", spot)

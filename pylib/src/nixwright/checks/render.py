@@ -84,8 +84,8 @@ class Test:
 
     @property
     def sabotages(self) -> list[Sabotage]:
-        """The sabotages of all its checks."""
-        return [s for o in self.checks for s in o.check.sabotages]
+        """The sabotages of all its checks, each once."""
+        return list({s.name: s for o in self.checks for s in o.check.sabotages}.values())
 
 
 def tests(checks: Iterable[Owned]) -> list[Test]:
@@ -107,7 +107,7 @@ def mistakes(test: Test) -> Iterator[Mistake]:
                 what = f"the scenario asks for a node that the check {check.name} has not"
                 yield Mistake("Check.scenario", what, name, ", ".join(sorted(names)), "", origin_of(check))
         for sabotage in check.sabotages:
-            if seen.setdefault(sabotage.name, sabotage) is not sabotage:
+            if seen.setdefault(sabotage.name, sabotage) != sabotage:
                 what = f"two sabotages of the check {check.name} have one name"
                 yield Mistake("Sabotage.name", what, repr(sabotage.name), "a name once", "", origin_of(sabotage))
         if check.scenario is not None:

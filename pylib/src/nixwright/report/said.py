@@ -142,10 +142,10 @@ def outside(disk: Data) -> str:
 
 def pools(about: Data) -> Iterator[tuple[str, str]]:
     """Yield every pool with what it is made of and how it is kept."""
-    places = {c["device"]: f"{c['name']}" for c in about["containers"]}
+    places: dict[str, str] = {c["device"]: c["name"] for c in about["containers"]}
     places |= _partitions(about)
     for pool in about["pools"]:
-        members = " and ".join(places.get(m, m) for m in pool["members"])
+        members = " and ".join(str(places.get(m, m)) for m in pool["members"])
         said = [f"{pool['mode']} of {members}" if len(pool["members"]) > 1 else f"on {members}"]
         said += ["encrypted by ZFS"] if pool["passphrase_file"] else []
         said += [f"{told(pool['reserved'])} kept free"] if pool["reserved"] else []

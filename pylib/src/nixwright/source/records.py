@@ -127,7 +127,7 @@ def _holds(annotation: Any) -> Holds:
     if isinstance(origin, type):
         return Holds(
             frozenset({dict if issubclass(origin, Mapping) else list}),
-            args[1] if len(args) > 1 and args[1] is not ... else args[0],
+            args[1] if len(args) > 1 and args[1] is not ... else next(iter(args), None),
         )
     if annotation is Any or not isinstance(annotation, type):
         return Holds()

@@ -19,7 +19,8 @@ def kind_of(path: str, offset: int, size: int) -> str:
     """Return what stands there as blkid calls it (`ext4`, `swap`, `crypto_LUKS`), empty for nothing known."""
     ok = (0, _NOTHING_KNOWN)
     text = output_of(argv(path, offset, size), timeout=_TIMEOUT, needs="it tells file systems apart", ok=ok)
-    values = dict(line.partition("=")[::2] for line in text.splitlines())
+    pairs = (line.partition("=") for line in text.splitlines())
+    values = {name: value for name, _, value in pairs}
     return values.get("TYPE", values.get("PTTYPE", ""))
 
 
@@ -34,7 +35,7 @@ def datasets(pool: str) -> dict[str, dict[str, str]] | None:
     columns = ("name", "mountpoint", "canmount")
     command = ["zfs", "list", "-H", "-t", "filesystem,snapshot", "-o", ",".join(columns), "-r", pool]
     rows = [line.split("\t") for line in output_of(command, timeout=_TIMEOUT).splitlines()]
-    found = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
+    found: dict[str, dict[str, str]] = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
     for values in found.values():
         at = values["mountpoint"]
         if at == root or at.startswith(f"{root}/"):

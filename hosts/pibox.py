@@ -21,6 +21,7 @@ from nixwright.layout import (
 from nixwright.parts.ethernet import Ethernet
 from nixwright.parts.fan import PwmFan
 from nixwright.parts.lcd import PiBoxLcd
+from nixwright.parts.persist import Persist
 from nixwright.parts.remote_unlock import RemoteUnlock
 from nixwright.parts.ssh import Ssh
 from nixwright.parts.zfs_upkeep import ZfsUpkeep
@@ -59,6 +60,7 @@ host = Host(
         RemoteUnlock(port=9999, host_key="/persist/etc/ssh/initrd_ssh_host_ed25519_key"),
         PwmFan(curve={45: 0, 55: 30, 65: 60, 75: 100}),  # °C: % of full speed
         PiBoxLcd(),
+        Persist(directories=[]),  # the machine's id alone: journals are kept by it
         Ssh(),
         ZfsUpkeep(scrub="monthly"),
     ],

@@ -180,7 +180,7 @@ HOLES: dict[str, tuple[str, str, str]] = {
     "mount point no text": ('at="/", wiped=True', "at=True, wiped=True", "Dataset.at"),
     "mount point relative": ('at="/persist"', 'at="persist"', "Dataset.at"),
     "mount point misspelt": ('Dataset("local/root", at="/"', 'Dataset("local/root", att="/"', "Dataset.att"),
-    "part not called": ("        Ssh(),", "        Ssh,", "Host.parts[4]"),
+    "part not called": ("        Ssh(),", "        Ssh,", "Host.parts[5]"),
     "parts not in a list": ("    parts=[\n", "    parts=Ssh() or [\n", "Host.parts"),
     "part without its field": ('Ethernet("eth0", dhcp=True)', "Ethernet(dhcp=True)", "Ethernet.interface"),
     "part with a wrong field": ("Ssh()", "Ssh(prot=2222)", "Ssh.prot"),

@@ -259,9 +259,9 @@ def test_all_files_or_none(project: Project) -> None:  # noqa: F811
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["state_version", "2611"], "hosts/pibox.py:54  Host.state_version: is no NixOS release"),
+        (["state_version", "2611"], "hosts/pibox.py:55  Host.state_version: is no NixOS release"),
         (["state_verion", "26.11"], "did you mean state_version?"),
-        (["parts.Ssh.port", "99999"], "hosts/pibox.py:62  Ssh.port: is out of bounds"),
+        (["parts.Ssh.port", "99999"], "hosts/pibox.py:64  Ssh.port: is out of bounds"),
         (["settings.services.tailscale.enabel", "true"], "did you mean services.tailscale.enable?"),
         (
             ["disks[0].table.partitions[3].content.content", "Swap()"],
@@ -369,24 +369,24 @@ def test_words_that_say_too_little(words: list[str], project: Project) -> None: 
 @pytest.mark.parametrize(
     ("field", "said"),
     [
-        ("state_version", 'hosts/pibox.py:54  "26.05"\n'),
-        ("parts.PwmFan.curve", "hosts/pibox.py:60  {45: 0, 55: 30, 65: 60, 75: 100}\n"),
-        ("disks[0].table.partitions[2].size", "hosts/pibox.py:47  GiB(8)\n"),
-        ("settings.services.tailscale.enable", "hosts/pibox.py:73  True\n"),
-        ("parts.Ssh.port", "hosts/pibox.py:62  22  (the default of Ssh)\n"),
+        ("state_version", 'hosts/pibox.py:55  "26.05"\n'),
+        ("parts.PwmFan.curve", "hosts/pibox.py:61  {45: 0, 55: 30, 65: 60, 75: 100}\n"),
+        ("disks[0].table.partitions[2].size", "hosts/pibox.py:48  GiB(8)\n"),
+        ("settings.services.tailscale.enable", "hosts/pibox.py:75  True\n"),
+        ("parts.Ssh.port", "hosts/pibox.py:64  22  (the default of Ssh)\n"),
         (
             "parts.ZfsUpkeep.snapshots",
-            "hosts/pibox.py:63  None  (the default of ZfsUpkeep; it comes to true)\n",
+            "hosts/pibox.py:65  None  (the default of ZfsUpkeep; it comes to true)\n",
         ),
-        ("users.ivan.password", 'hosts/pibox.py:70  SecretFile("/persist/passwords/ivan")\n'),
-        ("tank.reserved", "hosts/pibox.py:32  GiB(200)\n"),
+        ("users.ivan.password", 'hosts/pibox.py:72  SecretFile("/persist/passwords/ivan")\n'),
+        ("tank.reserved", "hosts/pibox.py:33  GiB(200)\n"),
         ("disks[0].table.partitions[3].content.content.pool.name", None),
     ],
 )
 def test_get_says_the_value_and_where_it_is_from(field: str, said: str | None, project: Project) -> None:  # noqa: F811
     answer = project.run("get", project.host(EXAMPLE), field)
     assert (answer.status, answer.err) == (0, "")
-    computed = 'hosts/pibox.py:48  "tank"  (it is built by tank.member(): begin the path at tank)\n'
+    computed = 'hosts/pibox.py:49  "tank"  (it is built by tank.member(): begin the path at tank)\n'
     assert answer.out == (said or computed)
 
 
@@ -394,7 +394,7 @@ def test_get_of_several_hosts_and_as_json(project: Project) -> None:  # noqa: F8
     project.host(EXAMPLE)
     project.host(SMALLEST.replace('"26.05"', '"26." + "05"'), "vm")
     answer = project.run("get", "hosts/*.py", "state_version")
-    assert answer.out == 'hosts/pibox.py:54  "26.05"\nhosts/vm.py:7  "26.05"  (it is computed (an operator))\n'
+    assert answer.out == 'hosts/pibox.py:55  "26.05"\nhosts/vm.py:7  "26.05"  (it is computed (an operator))\n'
     found = json.loads(project.run("get", "--json", "hosts/vm.py", "parts").out)
     (value,) = found["values"]
     assert value == {"source": "hosts/vm.py", "value": "()", "line": 5, "kind": "default", "why": "the default of Host"}

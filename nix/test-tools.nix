@@ -3,15 +3,19 @@
   lib,
   stdenv,
   python3,
+  chrony,
   cryptsetup,
+  dnsmasq,
   dosfstools,
   dtc,
   e2fsprogs,
   f2fs-tools,
   git,
   gptfdisk,
+  iproute2,
   lz4,
   mtools,
+  nftables,
   nix,
   nixfmt,
   openssh,
@@ -50,8 +54,12 @@
   zstd
 ]
 ++ lib.optionals stdenv.hostPlatform.isLinux [
+  chrony
   cryptsetup
+  dnsmasq
   f2fs-tools
+  iproute2
+  nftables
   qemu_test
   util-linux
 ]

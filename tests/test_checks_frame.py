@@ -102,6 +102,14 @@ def test_the_nix_file_leaves_out_only_what_is_there_and_says_why() -> None:
     assert "networking.firewall.enable = false;" in text
 
 
+def test_a_container_has_one_generation() -> None:
+    contained = together(Check("network", "it is up", lonely, {"port": 1}, container=True))
+    several = Machine("attic", frozenset(), (), generations=True)
+    assert "specialisation = lib.mkForce { };" in render.test_text(contained, several)
+    assert "specialisation" not in render.test_text(contained, MACHINE)
+    assert "specialisation" not in render.test_text(together(SEES), several)
+
+
 def test_what_a_check_keeps_is_not_left_out() -> None:
     kept = Check("network", "x", lonely, {"port": 1}, keeps=["board"])
     assert "board.nix" not in render.test_text(together(SEES, kept), MACHINE)

@@ -65,6 +65,7 @@ def test_every_node_is_reached() -> None:
 NIXPKGS = {
     "cryptsetup-bin": "cryptsetup",
     "device-tree-compiler": "dtc",
+    "dnsmasq-base": "dnsmasq",
     "e2fsprogs": "e2fsprogs",
     "gdisk": "gptfdisk",
     "mount": "util-linux",

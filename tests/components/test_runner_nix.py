@@ -273,7 +273,7 @@ def test_an_interrupt_leaves_nothing(number: int, tmp_path: Path) -> None:
 
 def interrupted(tmp_path: Path, number: int, times: int) -> None:
     """Interrupt runs at random moments: no process stays, and no file is half written."""
-    mark = f"nixwright-{tmp_path.name}-{number}"
+    mark = f"nixwright-{os.getpid()}-{tmp_path.name}"
     # A tree as a test driver has it, with much to say. Nix gives a builder an environment of its own, with the mark.
     slow = "echo 'subtest: slow'; (sleep 60 & sleep 60) & while :; do echo row; sleep 0.01; done"
     checks = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nixwright import every_host, own_disks
@@ -52,7 +53,8 @@ def machine(host: Host, parts: Sequence[Part], context: Context, modules: Mappin
     if passwords:
         differences.append(Difference("the passwords are on the host's own disk", passwords))
     differences += [d for p in parts for d in p.in_vm(context)]
-    return Machine(host.name, names, tuple(differences))
+    generations = any(re.search(r"^ *specialisation\b", text, re.MULTILINE) for text in modules.values())
+    return Machine(host.name, names, tuple(differences), generations=generations)
 
 
 def facts(host: Host, tests: Sequence[Test], machine: Machine, modules: Mapping[str, str]) -> list[Facts]:

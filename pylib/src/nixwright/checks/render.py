@@ -14,7 +14,7 @@ from nixwright.checks.source import Sources
 from nixwright.errors import Mistake
 from nixwright.nix.module import module_text
 from nixwright.nix.scope import free_names
-from nixwright.nix.values import Apply, Commented, Function, NixPath, Ref, Text
+from nixwright.nix.values import Apply, Commented, Function, NixPath, Ref, Text, force
 from nixwright.options.settings import parse_path
 from nixwright.record import origin_of
 
@@ -30,6 +30,7 @@ _WIDTH = 80  # characters of a value, before it is put on lines of its own
 _SHORT = Difference(
     "a container's network interfaces outside are named after it, in 15 characters", {"system.name": MACHINE}
 )
+_ONE_GENERATION = Difference("a container has one generation alone", {"specialisation": force({})})
 _lib = Ref(("lib",))
 
 
@@ -48,6 +49,7 @@ class Machine:
     host: str
     modules: frozenset[str]
     differences: tuple[Difference, ...]
+    generations: bool = False  # whether it has specialisations
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ def _machine(test: Test, machine: Machine) -> dict[str, Value]:
     """The host's own modules, and each difference with its reason."""
     keeps = {k for o in test.checks for k in o.check.keeps}
     only = [_modules(machine, f"{n}.nix") for n in sorted(test.only & machine.modules)]
-    differences = [*(machine.differences if not only else ()), *([_SHORT] if test.container else [])]
+    differences = [*(machine.differences if not only else ()), *(_of_containers(machine) if test.container else [])]
     differences += [d for o in test.checks for d in o.check.differences if d not in differences]
     body: dict[str, Value] = {"imports": [*(only or [_modules(machine)])]}
     left_out: list[Value] = []
@@ -210,6 +212,10 @@ def _machine(test: Test, machine: Machine) -> dict[str, Value]:
     if holds:
         _bind(body, ("assertions",), holds, "What the host's description says, seen by evaluation alone")
     return body
+
+
+def _of_containers(machine: Machine) -> list[Difference]:
+    return [_SHORT, _ONE_GENERATION] if machine.generations else [_SHORT]
 
 
 def _assertions(check: Check) -> Iterator[Value]:

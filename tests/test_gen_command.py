@@ -10,9 +10,27 @@ from pathlib import Path
 
 from host_project import EXAMPLE, SMALLEST, Project, project  # noqa: F401 - a fixture
 from nixwright.generation import warm
+from nixwright.options import shards
 from nixwright.options.schema import Schema
 
 ROOT = Path(__file__).parent.parent
+
+
+def test_a_project_has_an_option_schema_of_its_own(project: Project) -> None:  # noqa: F811
+    """Made by `nixwright schema nixos.schema`: what it does not know is no option, whatever the one shipped says."""
+    path = project.host(SMALLEST)
+    own = project.root / "nixos.schema"
+    mine = {"type": "object", "properties": {"attic": {"type": "boolean", "x-option": True}}, "$defs": {}}
+    shards.write({"$defs": {}, "properties": {"networking": mine}}, own)
+    answer = project.run("gen", path)
+    assert answer.status == 2
+    assert "networking.hostName" in answer.err
+    own.write_text("no schema")
+    answer = project.run("gen", path)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.endswith("nixos.schema cannot be read: it is no schema made by `nixwright schema`\n")
+    own.unlink()
+    assert project.run("gen", path).status == 0
 
 
 def test_gen_writes_and_then_has_nothing_to_do(project: Project) -> None:  # noqa: F811

@@ -87,7 +87,7 @@ def _answer(path: Path, root: Path, source: str, *, about: bool | Question) -> d
             answer["files"], answer["checks"] = made.files, [dataclasses.asdict(c) for c in made.checks]
             if about and not found:
                 answer["about"] = (_described if about is True else about)(host, sys.modules[_MODULE])
-            answer["read"] = Schema.shipped().read
+            answer["read"] = Schema.chosen().read
         except _Stopped as stop:
             answer["stopped"] = _user_line(stop, path)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the user's to know

@@ -54,7 +54,7 @@ def describe(host: Host, layout: Layout, context: Context) -> Data:
 
     Sizes and offsets are bytes; None is what the host file does not say.
     """
-    settled = settle(said_by(host, context), Schema.shipped())
+    settled = settle(said_by(host, context), Schema.chosen())
     parts = host.members
     kept = [f for f in context.facts if isinstance(f, KeptPath)]
     mounts = [*storage.mounts(layout), *_other_mounts(settled.settings, layout)]
@@ -107,7 +107,7 @@ def _about(kind: type) -> str:
 def comes_to(host: Host, part: Part, name: str) -> str:
     """Return what a part's field at its default comes to on this host: the value, or where it is None, what it made."""
     context = host.context(host.layout())
-    return _in_force(part, name, settle(said_by(host, context), Schema.shipped()))
+    return _in_force(part, name, settle(said_by(host, context), Schema.chosen()))
 
 
 def _in_force(part: Part, name: str, settled: Settlement) -> str:

@@ -81,8 +81,10 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
 
     With `about`, a host without mistakes is described, too (`nixwright.description`); or a question of the caller's is
     put to it, in the child: a function of the host and its module that answers with plain data.
-    `root` is the project's directory, from which sources are named. `on_done` is told how many are done, after each.
+    `root` is the project's directory, from which sources are named; settings are checked against the option schema that
+    it has (`nixos.schema`), else the one that is shipped. `on_done` is told how many are done, after each.
     """
+    Schema.choose(root)
     limits = limits or Limits()
     jobs = jobs or _cpus() + 1  # one more than can run: a CPU is not idle while we fork and reap
     _import_ahead(paths)
@@ -108,7 +110,7 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
                         running.remove(child)
                         waiting += child.batch[::-1]
                     if waiting:  # what one host needed of the schema, the next will: read once, here
-                        Schema.shipped().read_ahead(child.read)
+                        Schema.chosen().read_ahead(child.read)
         finally:
             for child in running:
                 child.kill()

@@ -74,7 +74,7 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     look.tell(host.rules(layout, said))
     if "Host.users" in look.fields:
         context = dataclasses.replace(context, users=UNSEEN)
-    settled = settle(said, Schema.shipped())
+    settled = settle(said, Schema.chosen())
     look.tell(settled.mistakes)
     look.tell(secrets(said))
     look.tell(_imports(host, root / source))
@@ -82,7 +82,7 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     brought = {o for reference, _ in host.secret_uses() for o in reference.options}  # by inputs of the user's own
     apart = {"disko", "storage"} if broken_disks else set()
     judged = [s for s in said if s.module not in apart and s.path[0] not in brought]
-    look.tell(check(judged, Schema.shipped()), again=False)
+    look.tell(check(judged, Schema.chosen()), again=False)
     closed = not look.open and not host.imports and not any(p.nixpkgs_modules for p in host.members)
     look.tell(rules(settled.settings, complete=closed), again=False)
     files: list[tuple[Part, File]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from nixwright.errors import ToolError
 from nixwright.options.shards import DEFINITIONS, Node, Pieces
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Path as OptionPath
 
 SHIPPED = Path(__file__).parent / "data" / "nixos-26.05.schema"
+OWN = "nixos.schema"  # beside hosts/: the schema of a project's own nixpkgs and modules
 OPEN: Node = {}
 
 
 class Schema:
     """A schema in a file. Pieces of it are read when they are asked for."""
+
+    _chosen: ClassVar[Schema | None] = None
 
     def __init__(self, path: Path) -> None:
         """Open a schema that `nixwright schema` made. Raises ToolError where the file is none."""
@@ -39,6 +42,20 @@ class Schema:
     def shipped(cls) -> Schema:
         """Return the schema of NixOS 26.05 with disko and nixos-pibox, as it stands in the package."""
         return cls(SHIPPED)
+
+    @classmethod
+    def choose(cls, root: Path) -> None:
+        """From now on, take the schema that the project in `root` has (`nixos.schema`), else the one that is shipped.
+
+        Raises ToolError where the project's cannot be read.
+        """
+        own = root / OWN
+        cls._chosen = cls.load(own) if own.exists() else None
+
+    @classmethod
+    def chosen(cls) -> Schema:
+        """Return the schema that settings are checked against: the project's own, or the one that is shipped."""
+        return cls._chosen or cls.shipped()
 
     @classmethod
     def load(cls, path: Path | str) -> Schema:

@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ ALLOWED_SKIPS = (
 )
 
 os.environ["PATH"] = search_path()
+
+# A shell without job control has what it starts in the background ignore Ctrl-C, and so all that the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Nix evaluates with a store of its own: the machine's may belong to root, or be none.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has what its parent made

@@ -129,6 +129,8 @@ def _host_of(path: Path, source: str) -> Host:
         raise MistakeError(
             Mistake("host file", f"cannot be read: {error.strerror}", source, "", "", Spot(str(path), 0))
         ) from error
+    except ValueError as error:  # what Python before 3.11.4 says of a null byte
+        raise SyntaxError(str(error), (str(path), 1, None, None)) from error
     exec(code, module.__dict__)  # noqa: S102 - a host file is Python, and this is where it runs
     others = [m for name, m in list(sys.modules.items()) if name != _MODULE]
     users = [m for m in others if is_users(getattr(m, "__file__", None) or "<no file>")]

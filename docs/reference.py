@@ -121,7 +121,7 @@ def _about(cls: type, name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(text.replace("|", "\\|").replace("](", "]\\(").split())  # a pattern is no link
 
 
 def _options(cls: type) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from nixwright.editing import Wish, all_edited
 from nixwright.errors import MistakeError
-from nixwright.source.edit import get_value, remove_value, set_all, set_value
+from nixwright.source.edit import get_value, remove_value, set_value
 from nixwright.source.values import Call, Name, Source
 from nixwright.source.words import from_words
 
@@ -97,9 +98,10 @@ def test_a_byte_order_mark_and_a_missing_line_end_stay() -> None:
 
 def test_all_files_or_none() -> None:
     good, bad = HEAD + "host = Host('a')\n", HEAD + "host = Host(f'a')\n"
-    assert set(set_all({"a": good, "b": good}, "name", "z", RECORDS)) == {"a", "b"}
+    wishes = [Wish("name", ("z",))]
+    assert set(all_edited({"a": (good, RECORDS), "b": (good, RECORDS)}, wishes)) == {"a", "b"}
     with pytest.raises(MistakeError) as error:
-        set_all({"a": good, "b": bad, "c": bad}, "name", "z", RECORDS)
+        all_edited({"a": (good, RECORDS), "b": (bad, RECORDS), "c": (bad, RECORDS)}, wishes)
     assert [m.origin.place() for m in error.value.mistakes if m.origin] == [("b", 2), ("c", 2)]
 
 

@@ -87,6 +87,20 @@ def edited(before: str, wishes: Sequence[Wish], records: Records, file: str) -> 
     return Edited(before, after, tuple(edits), tuple(values))
 
 
+def all_edited(files: Mapping[str, tuple[str, Records]], wishes: Sequence[Wish]) -> dict[str, Edited]:
+    """Return several files, by name, with all wishes done, or none. Raises MistakeError with the mistakes of all."""
+    done: dict[str, Edited] = {}
+    mistakes: list[Mistake] = []
+    for name, (before, records) in files.items():
+        try:
+            done[name] = edited(before, wishes, records, name)
+        except MistakeError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise MistakeError(*mistakes)
+    return done
+
+
 def _one(before: str, wish: Wish, records: Records, file: str) -> tuple[Edit, object]:
     if wish.words is None:
         return remove_value(before, wish.field, records, file=file), None

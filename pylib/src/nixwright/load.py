@@ -30,6 +30,7 @@ from nixwright.errors import Mistake
 from nixwright.generation import warm
 from nixwright.options.schema import Schema
 from nixwright.report.mistakes import Spot
+from nixwright.tools import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +87,7 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
     """
     Schema.choose(root)
     limits = limits or Limits()
-    jobs = jobs or _cpus() + 1  # one more than can run: a CPU is not idle while we fork and reap
+    jobs = jobs or processors.usable() + 1  # one more than can run: a CPU is not idle while we fork and reap
     _import_ahead(paths)
     gc.collect()
     gc.freeze()  # so that a child's collector does not copy the parent's pages
@@ -116,11 +117,6 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
                 child.kill()
             gc.unfreeze()
     return [done[i] for i in range(len(paths))]
-
-
-def _cpus() -> int:
-    """Return how many CPUs we may use (macOS only says how many there are)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _import_ahead(paths: Sequence[Path]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from nixwright import every_host, own_disks
@@ -13,11 +12,12 @@ from nixwright.nix.values import force
 from nixwright.record import is_broken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nixwright.errors import Mistake
     from nixwright.host import Host
     from nixwright.nix.values import Value
+    from nixwright.options.settings import Setting
     from nixwright.parts.base import Context, Part
 
 
@@ -36,7 +36,9 @@ def mistakes(tests: Sequence[Test]) -> Iterator[Mistake]:
         yield from render.mistakes(test)
 
 
-def machine(host: Host, parts: Sequence[Part], context: Context, modules: Mapping[str, str]) -> Machine:
+def machine(
+    host: Host, parts: Sequence[Part], context: Context, modules: Mapping[str, str], settings: Iterable[Setting]
+) -> Machine:
     """Return the host as its checks see it; `modules` are its generated files by name."""
     names = frozenset(n.removesuffix(".nix") for n in modules if n.endswith(".nix"))
     board = "the board's own hardware is not in a VM, whose system is the builder's"
@@ -53,7 +55,7 @@ def machine(host: Host, parts: Sequence[Part], context: Context, modules: Mappin
     if passwords:
         differences.append(Difference("the passwords are on the host's own disk", passwords))
     differences += [d for p in parts for d in p.in_vm(context)]
-    generations = any(re.search(r"^ *specialisation\b", text, re.MULTILINE) for text in modules.values())
+    generations = any(s.path[0] == "specialisation" for s in settings)
     return Machine(host.name, names, tuple(differences), generations=generations)
 
 

@@ -38,8 +38,6 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser("install", help="install a host on a machine that ssh reaches")
     add_arguments(parser, one=True)
     add_target(parser)
-    parser.add_argument("--flake", metavar="REF", help="the flake with the host (default: the project's directory)")
-    parser.add_argument("--build-on", choices=("here", "target"), default="here", help="where to build (%(default)s)")
     parser.add_argument(
         "--secret", action="append", default=[], metavar="PATH=FILE", help="a file here to write to PATH of the host"
     )
@@ -52,10 +50,17 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name a machine."""
+    """Add the arguments that name a machine, and say from what and where its system is built."""
     parser.add_argument("--target", required=True, metavar="root@ADDRESS", help="the machine")
     parser.add_argument("--port", type=int, default=22, help="its ssh port (%(default)s)")
     parser.add_argument("--ssh-option", action="append", default=[], metavar="NAME=VALUE", help="as ssh's -o")
+    add_flake(parser)
+    parser.add_argument("--build-on", choices=("here", "target"), default="here", help="where to build (%(default)s)")
+
+
+def add_flake(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names another flake than the project's."""
+    parser.add_argument("--flake", metavar="REF", help="the flake with the host (default: the project's directory)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixwright import tree
 from nixwright.cli.hosts import Hosts, add_limits, host_files, load_hosts, project_root, write_json
-from nixwright.editing import Edited, Missed, Wish, edited, own_records, read_host, records_with, without_secrets
+from nixwright.editing import Edited, Missed, Wish, all_edited, own_records, read_host, records_with, without_secrets
 from nixwright.errors import Mistake, MistakeError, NixwrightError
 from nixwright.origin import standing_in
 from nixwright.report import changes as report
@@ -104,16 +104,9 @@ def hosts_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 def _edited(files: Sequence[Path], before: Hosts, wishes: Sequence[Wish]) -> dict[Path, Edited]:
     """Return what becomes of every file. Raises MistakeError with the mistakes of all of them."""
-    done: dict[Path, Edited] = {}
-    found: list[Mistake] = []
-    for path, loaded in zip(files, before.loaded, strict=True):
-        try:
-            done[path] = edited(read_host(path), wishes, records_with(loaded.about.get("records", {})), str(path))
-        except MistakeError as error:
-            found += error.mistakes
-    if found:
-        raise MistakeError(*found)
-    return done
+    pairs = zip(files, before.loaded, strict=True)
+    texts = {str(p): (read_host(p), records_with(loaded.about.get("records", {}))) for p, loaded in pairs}
+    return {Path(name): done for name, done in all_edited(texts, wishes).items()}
 
 
 def _alike(found: Sequence[Mistake], root: Path) -> list[tuple[str, Mistake]]:

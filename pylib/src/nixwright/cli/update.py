@@ -26,8 +26,6 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser("update", help="switch a running host to its new system")
     add_arguments(parser, one=True)
     add_target(parser)
-    parser.add_argument("--flake", metavar="REF", help="the flake with the host (default: the project's directory)")
-    parser.add_argument("--build-on", choices=("here", "target"), default="here", help="where to build (%(default)s)")
     parser.add_argument("--way", choices=WAYS, default="switch", help="as nixos-rebuild's (%(default)s)")
     parser.add_argument("--unchecked", action="store_true", help="without running the host's checks first")
     consent.add_arguments(parser, "HOST'S NAME")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixwright.cli import consent
 from nixwright.cli.hosts import add_arguments, load_hosts, refuse
-from nixwright.cli.install import object_to, objections_here
+from nixwright.cli.install import add_flake, object_to, objections_here
 from nixwright.errors import NixwrightError, ToolError
 from nixwright.install import vm_plan
 from nixwright.install.state import directory
@@ -44,7 +44,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--memory", type=int, default=2048, metavar="MIB", help="MiB of memory (%(default)s)")
     parser.add_argument("--processors", type=int, default=2, metavar="N", help="(%(default)s)")
     parser.add_argument("--size", type=int, default=512, metavar="GIB", help="of disks without size= (%(default)s)")
-    parser.add_argument("--flake", metavar="REF", help="the flake with the host (default: the project's directory)")
+    add_flake(parser)
     for name, value in (("secret", "PATH=FILE"), ("passphrase", "NAME=FILE")):
         parser.add_argument(f"--{name}", action="append", default=[], metavar=value, help="as install's")
     consent.add_arguments(parser, "HOST'S NAME")

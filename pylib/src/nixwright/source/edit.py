@@ -139,20 +139,6 @@ def remove_value(text: str, field: str, records: Records, *, file: str = "") -> 
     return _edit(tree, data, tree.source(target.node), "", line, target, ())
 
 
-def set_all(texts: Mapping[str, str], field: str, value: object, records: Records) -> dict[str, Edit]:
-    """Return the edits of several files, by name, all or none. Raises MistakeError with the mistakes of all of them."""
-    edits: dict[str, Edit] = {}
-    mistakes: list[Mistake] = []
-    for name, text in texts.items():
-        try:
-            edits[name] = set_value(text, field, value, records, file=name)
-        except MistakeError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise MistakeError(*mistakes)
-    return edits
-
-
 def _find(text: str, field: str, records: Records, file: str) -> tuple[Tree, Target]:
     from nixwright.source.walk import Tree  # noqa: PLC0415 - loads libcst
 

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from nixwright.tools.processors import usable
+
 MIB = 1 << 20
 SPARE = 1 / 4  # of the memory: for us, the daemon, and the page cache that holds nixpkgs
 JOB_MIB = 1024  # what one NixOS configuration may add to a worker that was just below its limit
@@ -24,7 +26,7 @@ class Machine:
     def here(cls, root: Path = Path("/")) -> Machine:
         """Look at this machine: the processors and the memory left, each under the cgroup's limit too (v1 and v2)."""
         groups = _cgroups(root)
-        processors = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        processors = float(usable())
         memory = _available(root)
         for group in groups:
             processors = min(processors, _processors(group))

@@ -53,6 +53,22 @@ class LanGateway(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Provisioned(Fact):
+    """Devices are told at first boot who they are: what was told lies in `directory`, the LAN's page is at `port`."""
+
+    directory: str  # "/data/config"
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUnit(Fact):
+    """A container that the host file declares, by the unit that runs it; `user` None: the system's own manager."""
+
+    unit: str  # "web.service"
+    user: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SshServer(Fact):
     """The SSH server of the running system: its port and its host key (empty where the host has no place for one)."""
 

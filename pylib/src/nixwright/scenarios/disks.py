@@ -6,7 +6,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-from nixwright.scenarios.installed import is_up
+from nixwright.scenarios.boots import wait_for_boot
 
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import QemuMachine
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def formats(machine: QemuMachine, *, passphrases: dict[str, str], tables: dict[str, list[list[str]]]) -> None:
     """The host's disko scripts format and mount; each table is sector by sector what the description says."""
-    is_up(machine)
+    wait_for_boot(machine)
     for file, text in passphrases.items():
         machine.succeed(f"install -d -m 0700 $(dirname {file}); printf '%s' '{text}' > {file}")
     machine.succeed("destroy-format-mount --yes-wipe-all-disks >&2")

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nixwright.scenarios.boots import console_says, wait_for_boot
+
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import QemuMachine
 
@@ -19,32 +21,22 @@ def starts(machine: QemuMachine, *, after: str, images: list[str], questions: di
     for image in images:
         shutil.copyfile(Path(after) / image, machine.state_dir / image)
         (machine.state_dir / image).chmod(0o600)
+    restarts(machine, questions=questions, slowly=True)
+
+
+def restarts(machine: QemuMachine, *, questions: dict[str, str], slowly: bool = False) -> None:
+    """The machine starts, and somebody types."""
     machine.start()
+    asked = 0
     for index, (question, passphrase) in enumerate(questions.items()):
-        machine.wait_for_console_text(question)
-        if index == 0:
+        asked = console_says(machine, question, since=asked)
+        if slowly and index == 0:
             time.sleep(SLOW)
             machine.send_console("wrong\n")
-            machine.wait_for_console_text(question)
+            asked = console_says(machine, question, since=asked)
         time.sleep(2)
         machine.send_console(f"{passphrase}\n")
-    is_up(machine)
-
-
-def restarts(machine: QemuMachine, *, questions: dict[str, str]) -> None:
-    """The machine starts once more, and somebody types."""
-    machine.start()
-    for question, passphrase in questions.items():
-        machine.wait_for_console_text(question)
-        time.sleep(2)
-        machine.send_console(f"{passphrase}\n")
-    is_up(machine)
-
-
-def is_up(machine: QemuMachine) -> None:
-    """The machine has come up. Its shell has five minutes from the first command, which is short without KVM."""
-    machine.wait_for_console_text("Reached target (multi-user.target|Multi-User System)")
-    machine.wait_for_unit("multi-user.target")
+    wait_for_boot(machine)
 
 
 def mounted(machine: QemuMachine, *, mounts: dict[str, str], swaps: int) -> None:

@@ -46,6 +46,8 @@ PROGRAMS = (
     Program("mcopy", "mtools", "the boot partition's files, for verify-disk"),
     Program("qemu-img", "qemu-utils", "the disks of a virtual machine"),
     Program("qemu-system-x86_64", "qemu-system-x86", "that QEMU takes the machine's command line"),
+    Program("modprobe", "kmod", "disks as a whole kernel of its own has them, in a small QEMU guest"),
+    Program("udevadm", "udev", "the names that real udev gives to disks"),
     Program("sshd", "openssh-server", "installing over a real connection that breaks"),
     Program("shellcheck", "shellcheck", "the shell that install steps and units run"),
     Program("ip", "iproute2", "machines as network namespaces: what the gateway lets through"),

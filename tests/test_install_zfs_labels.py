@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from nixwright.probe import zfs
-from nixwright.probe.compare import Look, _content
+from nixwright.probe.compare import Look, _content, _Seen
 from nixwright.probe.reader import open_reader
 from nixwright.tools import signatures
 
@@ -93,9 +93,10 @@ def rows(
         boot_files=lambda _: None,
         datasets=lambda _: there,
         health=lambda _: STATE["health"],
+        mounted=lambda _: None,
     )
     with open_reader(str(path)) as reader:
-        found = _content(host or HOST, "1 root", {"kind": "zfs_member", "pool": pool}, reader, look)
+        found = _content(_Seen(host or HOST, None), "1 root", {"kind": "zfs_member", "pool": pool}, reader, look)
         return {r.subject.removeprefix("1 root, content").lstrip(", "): (r.state, r.found) for r in found}
 
 

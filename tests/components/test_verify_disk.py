@@ -13,9 +13,9 @@ import pytest
 from disk_images import HOST, MIB, PROGRAMS, STARTS, esp, luks, made, make, poke, put, run
 from host_project import project  # noqa: F401 - a fixture
 from loop_devices import blank, loop
+from nixwright.layout.partition import GUIDS
 from nixwright.probe import gpt
 from nixwright.probe import luks as luks_header
-from nixwright.probe.compare import GUIDS
 from nixwright.probe.reader import open_reader
 from programs import need
 
@@ -56,7 +56,7 @@ def test_a_disk_that_is_as_described(project: Project, disk: Path) -> None:  # n
     before = disk.read_bytes()
     answer = look(project, disk)
     assert answer.status == 0
-    assert answer.out.endswith("\n17 hold, 0 differ, 2 not seen.\n")
+    assert answer.out.endswith("\n17 hold, 0 differ, 3 not seen.\n")
     assert "holds     1 boot, files, loader/entries/nixos-generation-1.conf: each file that\n" in answer.out
     assert max(map(len, answer.out.splitlines()[1:])) <= 80  # the first names the file
     assert disk.read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING
 
 from nixwright.probe.row import Row, differs, holds, unseen
@@ -17,6 +18,7 @@ EXTLINUX = "extlinux/extlinux.conf"
 # Keys that name files: of systemd-boot's entries, and of extlinux's labels.
 _FILES = {"linux", "kernel", "initrd", "devicetree", "fdt", "efi"}
 _OPTIONS = {"options", "append"}
+_INIT = re.compile(r"\binit=(/nix/store/[^/\s]+/init)\b")
 
 
 def boot_rows(subject: str, system: str, boot: BootFiles | None, *, spare: bool) -> Iterator[Row]:
@@ -45,6 +47,14 @@ def boot_rows(subject: str, system: str, boot: BootFiles | None, *, spare: bool)
             yield differs(f"{subject}, {path}", "init=/nix/store/... for the kernel", "no init")
         else:
             yield holds(f"{subject}, {path}", "each file that it names is there")
+
+
+def inits(boot: BootFiles | None) -> list[str]:
+    """Return what the boot entries start, each once: `/nix/store/...-nixos-system-.../init`."""
+    if boot is None:
+        return []
+    paths = [f for f in boot.files if f.lower().startswith("loader/entries/") or f.lower() == EXTLINUX]
+    return list(dict.fromkeys(i for path in paths for i in _INIT.findall(boot.read(path))))
 
 
 def named(path: str, text: str) -> list[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nixwright.layout.partition import GUIDS
 from nixwright.probe import gpt, luks, zfs
-from nixwright.probe.boot import boot_rows
+from nixwright.probe.boot import boot_rows, inits
+from nixwright.probe.closure import closure_rows, store_mount
 from nixwright.probe.row import Row, differs, holds, unseen
 from nixwright.report.progress import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from nixwright.probe.reader import Reader
     from nixwright.tools.boot_files import BootFiles
@@ -23,16 +26,6 @@ _SECTOR = 512
 _HEALTHY = "ONLINE"  # as zpool calls it
 _ALIGNED = 1 << 20  # bytes that sgdisk may leave free behind the last partition
 _MIN = 34 * _SECTOR  # bytes of the second table at the end
-# What sgdisk writes for its codes (`sgdisk --info` shows them); of other codes the type is not compared.
-GUIDS = {
-    "8200": "0657FD6D-A4AB-43C4-84E5-0933C84B4F4F",
-    "8300": "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
-    "8309": "CA7D7CCB-63ED-4C53-861C-1742536059CC",
-    "BF00": "6A85CF4D-1DD2-11B2-99A6-080020736631",
-    "BF01": "6A898CC3-1DD2-11B2-99A6-080020736631",
-    "EF00": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
-    "EF02": "21686148-6449-6E6F-744E-656564454649",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,8 @@ class Look:
 
     `kind_of` names what stands in a run of bytes as blkid does (empty: nothing known); `opened` gives the inside of a
     LUKS container by name and UUID, None where it is closed; `boot_files` those of a FAT file system, None without the
-    program; `datasets` of a pool by name with their properties, None where it is not imported, and then its `health`.
+    program; `datasets` of a pool by name with their properties, None where it is not imported, and then its `health`;
+    `mounted` finds where a partition, the inside of a container, or a dataset by its name is mounted here.
     """
 
     kind_of: Callable[[Reader], str]
@@ -49,6 +43,18 @@ class Look:
     boot_files: Callable[[Reader], BootFiles | None]
     datasets: Callable[[str], dict[str, dict[str, str]] | None]
     health: Callable[[str], str]
+    mounted: Callable[[Reader | str], Path | None]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was come by that the system needs: which systems are started, and where the Nix store on the disk is."""
+
+    host: Data
+    mount: str | None
+    inits: list[str] = field(default_factory=list)
+    on_disk: bool = False
+    at: Path | None = None
 
 
 def compare(host: Data, disk: Data, reader: Reader, look: Look) -> list[Row]:
@@ -73,6 +79,7 @@ def _disk(host: Data, disk: Data, reader: Reader, look: Look) -> Iterator[Row]:
     else:
         yield holds("partition table", "GPT, both copies whole and alike")
     entries = {e.number: e for e in table.entries}
+    seen = _Seen(host, store_mount(host["mounts"]))
     for partition in disk["partitions"]:
         subject = f"{partition['number']} {partition['label']}"
         entry = entries.pop(partition["number"], None)
@@ -82,11 +89,13 @@ def _disk(host: Data, disk: Data, reader: Reader, look: Look) -> Iterator[Row]:
         yield from _entry(subject, partition, entry, table)
         size = (entry.last - entry.first + 1) * table.sector
         inside = reader.part(entry.first * table.sector, size)
-        yield from _content(host, subject, partition["content"], inside, look)
+        yield from _content(seen, subject, partition["content"], inside, look)
     for entry in entries.values():
         yield differs(f"{entry.number} {entry.label}", "no such partition", _place(entry, table.sector))
     for raw in disk["raws"]:
         yield unseen(raw["name"], f"raw bytes from sector {raw['start'] // _SECTOR}: compare them with {raw['file']}")
+    if seen.on_disk and seen.mount is not None:
+        yield from closure_rows("system", seen.inits, seen.mount, seen.at)
 
 
 def _entry(subject: str, partition: Data, entry: gpt.Entry, table: gpt.Table) -> Iterator[Row]:
@@ -117,7 +126,7 @@ def _place(entry: gpt.Entry, sector: int) -> str:
     return f"sectors {entry.first} to {entry.last} ({short((entry.last - entry.first + 1) * sector)})"
 
 
-def _content(host: Data, subject: str, content: Data | None, reader: Reader, look: Look) -> Iterator[Row]:
+def _content(seen: _Seen, subject: str, content: Data | None, reader: Reader, look: Look) -> Iterator[Row]:
     """What stands in a partition or a container."""
     where = f"{subject}, content"
     if content is None:
@@ -125,18 +134,22 @@ def _content(host: Data, subject: str, content: Data | None, reader: Reader, loo
         return
     kind = content["kind"]
     if kind == "crypto_LUKS":
-        yield from _luks(host, subject, content, reader, look)
+        yield from _luks(seen, subject, content, reader, look)
     elif kind == "zfs_member":
-        yield from _zfs(host, where, content, reader, look)
+        yield from _zfs(seen, where, content, reader, look)
     elif (found := look.kind_of(reader)) != kind:
         yield differs(where, kind, found or "nothing that is known")
     else:
         yield holds(where, kind)
         if content.get("esp"):
-            yield from boot_rows(f"{subject}, files", host["system"], look.boot_files(reader), spare=not content["at"])
+            files = look.boot_files(reader)
+            seen.inits += inits(files)
+            yield from boot_rows(f"{subject}, files", seen.host["system"], files, spare=not content["at"])
+        elif seen.mount is not None and content.get("at") == seen.mount:
+            seen.on_disk, seen.at = True, look.mounted(reader)
 
 
-def _luks(host: Data, subject: str, content: Data, reader: Reader, look: Look) -> Iterator[Row]:
+def _luks(seen: _Seen, subject: str, content: Data, reader: Reader, look: Look) -> Iterator[Row]:
     where, name = f"{subject}, content", content["name"]
     header = luks.read(reader)
     expected = f"LUKS{content['version']}"
@@ -158,11 +171,11 @@ def _luks(host: Data, subject: str, content: Data, reader: Reader, look: Look) -
         if inside is None:
             yield unseen(f"{subject}, inside", f"closed: open it as {name}, then again")
         else:
-            yield from _content(host, f"{subject}, {name}", content["content"], inside, look)
+            yield from _content(seen, f"{subject}, {name}", content["content"], inside, look)
 
 
-def _zfs(host: Data, where: str, content: Data, reader: Reader, look: Look) -> Iterator[Row]:
-    pool = next(p for p in host["pools"] if p["name"] == content["pool"])
+def _zfs(seen: _Seen, where: str, content: Data, reader: Reader, look: Look) -> Iterator[Row]:
+    pool = next(p for p in seen.host["pools"] if p["name"] == content["pool"])
     member = zfs.read(reader)
     expected = f"member of pool {pool['name']}"
     if member is None:
@@ -180,16 +193,19 @@ def _zfs(host: Data, where: str, content: Data, reader: Reader, look: Look) -> I
     found = look.datasets(pool["name"])
     if found is None:
         # a pool that its own host has open, and one that was exported, both come up without force
-        own = host["host_id"] is not None and member.host_id == int(host["host_id"], 16)
+        own = seen.host["host_id"] is not None and member.host_id == int(seen.host["host_id"], 16)
         if not member.exported and not own:
             holder = "nobody" if member.host_id is None else f"{member.host_id:08x}"
             told = f"still held by host {holder}: zpool import {pool['name']} there, zpool export {pool['name']}"
-            yield differs(f"{where}, state", f"exported, or held by host {host['host_id']}", told)
+            yield differs(f"{where}, state", f"exported, or held by host {seen.host['host_id']}", told)
         yield unseen(f"{where}, datasets", f"not imported: zpool import -N -o readonly=on {pool['name']}, then again")
         return
     if (state := look.health(pool["name"])) != _HEALTHY:
         yield differs(f"{where}, health", _HEALTHY, state)
     yield from _datasets(where, pool, found)
+    store = next((d for d in pool["datasets"] if d["at"] is not None and d["at"] == seen.mount), None)
+    if store is not None:
+        seen.on_disk, seen.at = True, look.mounted(store["name"])
 
 
 def _datasets(where: str, pool: Data, found: dict[str, dict[str, str]]) -> Iterator[Row]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def facts(host: str, name: str, same: str = "", sabotages: int = 0) -> Facts:
-    broken = tuple((f"s{n}", f"reason {n}", "run") for n in range(sabotages))
+    broken = tuple((f"s{n}", f"reason {n}", "run", same or f"{host}{n}") for n in range(sabotages))
     return Facts(host, name, (("Host", f"{name} works"),), broken, 1, container=False, same=same or f"{host}{name}")
 
 
@@ -64,6 +64,12 @@ def test_a_whole_name_means_that_one_alone() -> None:
     under = sabotaged([facts("a", "boots-twice", sabotages=11)])
     assert [w.sabotage for w in chosen(under, None, "a-boots-twice-s1")] == ["s1"]
     assert [w.sabotage for w in chosen(under, None, "a-boots-twice (sabotage: s1)")] == ["s1"]
+
+
+def test_a_sabotage_that_shows_the_same_of_several_hosts_is_run_once() -> None:
+    found = sabotaged([facts("b", "boots", "alike", 1), facts("a", "boots", "alike", 1), facts("c", "boots", "", 1)])
+    assert [(w.attribute, w.instead) for w in found] == [("a-boots-s0", ("b",)), ("c-boots-s0", ())]
+    assert [w.attribute for w in chosen(found, "b", None)] == ["a-boots-s0"]
 
 
 @pytest.mark.parametrize(

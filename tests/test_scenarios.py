@@ -217,6 +217,7 @@ AFAR: dict[str, Any] = {
     "awk 'NR == 1": "192.168.1.101\n",
     "/root/other -o": (False, "Permission denied (publickey)."),
     "ssh-keyscan -p 9999": "AAAA\n",
+    "/etc/unlock-host": "AAAA\n",
     "ssh-keyscan -p 22": "BBBB\n",
 }
 
@@ -242,6 +243,7 @@ def test_unlocking_from_afar() -> None:
 @pytest.mark.parametrize(
     ("machine", "admin", "told"),
     [
+        ({}, {"ssh-keyscan -p 9999": "CCCC\n"}, "stage 1 shows"),
         ({}, {"test -e /etc/initrd-release": False}, "never succeeded"),
         ({}, {"/root/other -o": (False, "Connection refused")}, "not refused for being another"),
         ({}, {"/root/other -o": True}, "must fail"),

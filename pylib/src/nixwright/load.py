@@ -337,7 +337,7 @@ def _mistake(m: dict[str, Any]) -> Mistake:
 def _facts(f: dict[str, Any]) -> Facts:
     """Make what is known of a check again from the child's JSON."""
     pairs = tuple((p[0], p[1]) for p in f["proves"])
-    sabotages = tuple((s[0], s[1], s[2]) for s in f["sabotages"])
+    sabotages = tuple((s[0], s[1], s[2], s[3]) for s in f["sabotages"])
     return Facts(f["host"], f["name"], pairs, sabotages, f["machines"], f["container"], f["same"])
 
 

@@ -142,15 +142,17 @@ def _installed(layout: Layout) -> Iterator[Check]:
             _vm_disks(layout),
             Difference("its own file systems, but for the store, which is the builder's", own),
         ],
-        sabotages=list(_sabotages(layout)),
     )
-    yield Check(INSTALLED, "no unit fails, and systemd breaks no ordering cycle", boots.comes_up)
+    yield Check(
+        INSTALLED, "no unit fails, and systemd breaks no ordering cycle", boots.comes_up, sabotages=[_failing()]
+    )
     swaps = sum(isinstance(p.content, Swap) for p in layout.places)
     yield Check(
         INSTALLED,
         "its file systems are mounted where they belong, and its swap is on",
         installed.mounted,
         {"mounts": {m.path: m.device for m in layout.mounts}, "swaps": swaps},
+        sabotages=list(_misplaced(layout)),
     )
     if layout.luks:
         yield Check(
@@ -161,6 +163,7 @@ def _installed(layout: Layout) -> Iterator[Check]:
                 "closed": [c.luks.name for c in layout.containers if c.only_keys],
                 "trimmed": [c.luks.name for c in layout.containers if c.luks.discards and not c.only_keys],
             },
+            sabotages=list(_left_open(layout)),
         )
     blank = [m.path for m in layout.mounts if m.wiped]
     kept = [m.path for m in layout.mounts if not m.wiped and m.fs_type != "vfat"]
@@ -176,6 +179,7 @@ def _installed(layout: Layout) -> Iterator[Check]:
             "pools": [p.name for p in layout.pools],
             "questions": questions,
         },
+        sabotages=list(_not_wiped(layout)),
     )
 
 
@@ -202,23 +206,32 @@ def _bound(layout: Layout, source: str) -> str:
     return source if mount is None else f"{mount.device}[{source.removeprefix(mount.path.rstrip('/'))}]"
 
 
-def _sabotages(layout: Layout) -> Iterator[Sabotage]:
+def _failing() -> Sabotage:
     fails: Value = {"wantedBy": ["multi-user.target"], "serviceConfig": {"Type": "oneshot"}, "script": "false"}
-    yield Sabotage("failed-unit", "a unit fails at boot", {"systemd.services.broken": fails})
+    return Sabotage("failed-unit", "a unit fails at boot", {"systemd.services.broken": fails})
+
+
+def _misplaced(layout: Layout) -> Iterator[Sabotage]:
     late = next((m.path for m in layout.mounts if not m.needed_for_boot and m.fs_type != "vfat"), None)
     if late is not None:
         elsewhere: dict[str, Value] = {f'fileSystems."{late}".mountPoint': force("/elsewhere")}
         yield Sabotage("elsewhere", "a file system is mounted elsewhere", elsewhere)
+    if any(isinstance(p.content, Swap) for p in layout.places):
+        yield Sabotage("no-swap", "swap is off", {"swapDevices": force([])})
+
+
+def _left_open(layout: Layout) -> Iterator[Sabotage]:
+    for container in layout.containers:
+        if container.only_keys:
+            off: dict[str, Value] = {f"systemd.services.{container.luks.name}-close.enable": force(value=False)}
+            yield Sabotage("stays-open", "the container of the key files stays open", off)
+
+
+def _not_wiped(layout: Layout) -> Iterator[Sabotage]:
     for pool in layout.pools:
         if any(d.wiped for d in pool.datasets):
             off: dict[str, Value] = {f"boot.initrd.systemd.services.rollback-{pool.name}.enable": force(value=False)}
             yield Sabotage("no-rollback", "nothing is rolled back", off)
-    for container in layout.containers:
-        if container.only_keys:
-            off = {f"systemd.services.{container.luks.name}-close.enable": force(value=False)}
-            yield Sabotage("stays-open", "the container of the key files stays open", off)
-    if any(isinstance(p.content, Swap) for p in layout.places):
-        yield Sabotage("no-swap", "swap is off", {"swapDevices": force([])})
 
 
 def _vm_disks(layout: Layout) -> Difference:

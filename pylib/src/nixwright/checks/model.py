@@ -176,7 +176,7 @@ class Facts:
     host: str
     name: str
     proves: tuple[tuple[str, str], ...]  # who says so (a part's class, or "Host"), and what
-    sabotages: tuple[tuple[str, str, str], ...]  # name, why, "run" or "evaluation"
+    sabotages: tuple[tuple[str, str, str, str], ...]  # name, why, "run" or "evaluation", equal where it shows the same
     machines: int
     container: bool  # systemd-nspawn: no KVM, but a builder with uid-range
     same: str  # equal for checks of several hosts that differ by the host's own name and ids alone

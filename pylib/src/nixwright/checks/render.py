@@ -145,8 +145,16 @@ def facts(test: Test, machine: Machine, modules: Mapping[str, str], identity: It
     there = {n: t for n, t in modules.items() if (n in only if only else n not in gone) and not n.endswith(".md")}
     same = _digest(there | files(test, machine), identity)
     proves = tuple((o.owner, o.check.proves) for o in test.checks)
-    sabotages = tuple((s.name, s.why, s.judged) for s in test.sabotages)
+    alone = {s.name: _alone(o, s, machine) for o in test.checks for s in o.check.sabotages}
+    sabotages = tuple((s.name, s.why, s.judged, _digest(alone[s.name], identity)) for s in test.sabotages)
     return Facts(machine.host, test.name, proves, sabotages, 1 + len(test.nodes), test.container, same)
+
+
+def _alone(owned: Owned, sabotage: Sabotage, machine: Machine) -> dict[str, str]:
+    """Return what a sabotage shows, as texts: that this scenario, with these values, can fail of this."""
+    test = Test(owned.check.name, (owned,))
+    holds = module_text([(("holds",), list(_assertions(owned.check)), "")])
+    return {"script": script_text(test), "holds": holds, "sabotage": _sabotages_text([sabotage], test, machine)}
 
 
 def _digest(texts: Mapping[str, str], identity: Iterable[str]) -> str:
@@ -230,9 +238,13 @@ def _modules(machine: Machine, file: str = "") -> NixPath:
 
 def sabotages_text(test: Test, machine: Machine) -> str:
     """Return the sabotages: an attribute set of modules for the test, each to be put on top of it."""
+    return _sabotages_text(test.sabotages, test, machine)
+
+
+def _sabotages_text(sabotages: Iterable[Sabotage], test: Test, machine: Machine) -> str:
     kind = "containers" if test.container else "nodes"
     found: dict[str, Value] = {}
-    for sabotage in test.sabotages:
+    for sabotage in sabotages:
         body: dict[str, Value] = {}
         if sabotage.without:
             # one directory deeper than the test

@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _list(wanted, state)
         return 0
-    request = _request(args, hosts, state, whole=len(wanted) == len(everything))
+    # the flake has each sabotage of each host, also those that show the same
+    request = _request(args, hosts, state, whole=len(wanted) == len(everything) and not args.sabotage)
     return _run(args, wanted, request, _stale(hosts))
 
 

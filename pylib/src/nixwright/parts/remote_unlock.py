@@ -102,9 +102,20 @@ class RemoteUnlock(Part):
             nodes=[locked.admin(beside)],
             differences=locked.differences(network.interface),
             keeps=[self.module],
+            holds={f"{ssh}.enable": True, f"{ssh}.port": self.port},
             sabotages=[
-                Sabotage("no-server", "stage 1 has no SSH server", {f"{ssh}.enable": force(value=False)}),
-                Sabotage("other-port", "it listens elsewhere", {f"{ssh}.port": force(self.port % 60000 + 1)}),
+                Sabotage(
+                    "no-server",
+                    "stage 1 has no SSH server",
+                    {f"{ssh}.enable": force(value=False)},
+                    judged="evaluation",
+                ),
+                Sabotage(
+                    "other-port",
+                    "it listens elsewhere",
+                    {f"{ssh}.port": force(self.port % 60000 + 1)},
+                    judged="evaluation",
+                ),
                 Sabotage(
                     "other-host-key",
                     "stage 1 shows a key that nobody knows",

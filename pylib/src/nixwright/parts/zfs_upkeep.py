@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from nixwright.checks.model import Check, Difference, Sabotage
+from nixwright.checks.model import BOOTS, Check, Difference, Sabotage
 from nixwright.errors import Mistake
 from nixwright.nix.values import force
 from nixwright.parts.base import Context, Part
@@ -83,16 +83,18 @@ class ZfsUpkeep(Part):
         timers = {name: event for name, event in events.items() if event is not None}
         if taken:
             timers |= {"sanoid": ""} if sanoid else dict.fromkeys((f"zfs-snapshot-{kind}" for kind in _TIMERS), "")
-        lost = "systemd.timers.zfs-scrub.wantedBy" if self.scrub else "systemd.timers.zpool-trim.wantedBy"
+        wanted = [f"systemd.timers.{name}.wantedBy" for name in timers]
         yield Check(
-            "upkeep",
+            BOOTS,
             "scrub, trim and snapshots have the timers that were asked for, and no others",
             upkeep.timers_are_set,
             {"timers": timers, "never": [name for name, event in events.items() if event is None]},
+            holds={path: ["timers.target"] for path in wanted},
             differences=_POOL,
-            sabotages=[Sabotage("no-timer", "a timer does not run", {lost: force([])})]
-            if self.scrub or self.trim
-            else [],
+            sabotages=[
+                Sabotage("no-timer", "a timer does not run", {path: force([])}, judged="evaluation")
+                for path in wanted[:1]
+            ],
         )
         pool = next((p for p in context.layout.pools if any(d.snapshots for d in p.datasets)), None)
         if pool is None or not taken:
@@ -102,7 +104,7 @@ class ZfsUpkeep(Part):
         asked = [n for n in names if any(f"{n}/".startswith(f"{a}/") for a in asking)]
         service = "sanoid.service" if sanoid else "zfs-snapshot-frequent.service"
         yield Check(
-            "upkeep",
+            BOOTS,
             "snapshots are taken of the datasets that ask for them, and of no other",
             upkeep.snapshots_are_taken,
             {

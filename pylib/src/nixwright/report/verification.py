@@ -30,7 +30,8 @@ def page(checks: Sequence[Wanted], sabotages: Sequence[Wanted], runs: Sequence[R
     for host, of_host in groupby(checks, key=lambda w: w.host):
         lines += ["", f"## {host}", ""]
         for one in of_host:
-            mine = [s for s in sabotages if s.check == one.check]
+            hosts = {one.host, *one.instead}
+            mine = [s for s in sabotages if s.name == one.name and hosts & {s.host, *s.instead}]
             lines += _check(one, mine, ran)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -81,7 +82,8 @@ def _check(one: Wanted, sabotages: Sequence[Wanted], ran: Mapping[str, CheckResu
         lines += ["", "| sabotage | the check | time |", "| --- | --- | --- |"]
         for sabotage in sabotages:
             result = ran.get(sabotage.title)
-            lines.append(f"| {sabotage.sabotage}: {_cell(sabotage.why)} | {_seen(result)} | {_time(result)} |")
+            whose = "" if sabotage.host in {one.host, *one.instead} else f", as of {sabotage.host}"
+            lines.append(f"| {sabotage.sabotage}: {_cell(sabotage.why)} | {_seen(result)}{whose} | {_time(result)} |")
     return [*lines, ""]
 
 

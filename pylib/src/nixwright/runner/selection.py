@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nixwright.errors import NixwrightError
@@ -32,7 +32,7 @@ class Wanted:
     machines: int = 1
     container: bool = False
     sabotages: tuple[str, ...] = ()
-    instead: tuple[str, ...] = ()  # hosts whose check of the same name would be the same
+    instead: tuple[str, ...] = ()  # hosts whose check of the same name, or whose sabotage, would be the same
 
     @property
     def check(self) -> str:
@@ -69,7 +69,7 @@ def all_checks(facts: Iterable[Facts], hosts: Sequence[str], *, every: bool = Fa
             proves=fact.proves,
             machines=fact.machines,
             container=fact.container,
-            sabotages=tuple(name for name, _, _ in fact.sabotages),
+            sabotages=tuple(name for name, *_ in fact.sabotages),
             instead=tuple(alike[key][1:]),
         )
         for key, fact in first.items()
@@ -82,22 +82,30 @@ def all_checks(facts: Iterable[Facts], hosts: Sequence[str], *, every: bool = Fa
 
 
 def sabotaged(facts: Iterable[Facts]) -> list[Wanted]:
-    """Return every check of every host under each of its sabotages."""
-    return [
-        Wanted(
-            attribute=f"{fact.attribute}-{name}",
-            host=fact.host,
-            name=fact.name,
-            sabotage=name,
-            why=why,
-            judged=judged,
-            proves=fact.proves,
-            machines=fact.machines,
-            container=fact.container,
-        )
-        for fact in sorted(facts, key=lambda f: f.attribute)
-        for name, why, judged in fact.sabotages
-    ]
+    """Return every check of every host under each of its sabotages.
+
+    That a scenario with some values can fail of something is shown once: where it is the same for several hosts, of the
+    first alone.
+    """
+    found: dict[tuple[str, str, str], Wanted] = {}
+    for fact in sorted(facts, key=lambda f: f.attribute):
+        for name, why, judged, same in fact.sabotages:
+            key = (fact.name, name, same)
+            if key in found:
+                found[key] = replace(found[key], instead=(*found[key].instead, fact.host))
+                continue
+            found[key] = Wanted(
+                attribute=f"{fact.attribute}-{name}",
+                host=fact.host,
+                name=fact.name,
+                sabotage=name,
+                why=why,
+                judged=judged,
+                proves=fact.proves,
+                machines=fact.machines,
+                container=fact.container,
+            )
+    return list(found.values())
 
 
 def chosen(wanted: Sequence[Wanted], host: str | None, pattern: str | None) -> list[Wanted]:
@@ -105,7 +113,7 @@ def chosen(wanted: Sequence[Wanted], host: str | None, pattern: str | None) -> l
 
     A whole name means that one alone. Raises NixwrightError where none is left, with the near names.
     """
-    hosts = sorted({w.host for w in wanted})
+    hosts = sorted({name for w in wanted for name in (w.host, *w.instead)})
     if host is not None and host not in hosts:
         near = difflib.get_close_matches(host, hosts, _NEAR, 0.4) or hosts[:_NEAR]
         raise NixwrightError(f"no host {host} has checks here: {_offer(near)}")

@@ -35,6 +35,12 @@ def unlocks_from_afar(  # noqa: PLR0913 - a value each
     if not address:
         admin.wait_until_succeeds(f"test -s {_LEASES}", timeout=seconds(600))
         address = admin.succeed(f"awk 'NR == 1 {{ print $3 }}' {_LEASES}").strip()
+    # said at once: to wait for a login that can never be takes ten minutes
+    scan = f"ssh-keyscan -p {port} {address} 2>/dev/null | grep -v '^#' | cut -d ' ' -f 3"
+    stage1 = admin.wait_until_succeeds(f"{scan} | grep .", timeout=seconds(600)).split()
+    known = admin.succeed("cut -d ' ' -f 2 /etc/unlock-host").split()
+    if stage1 != known:
+        raise AssertionError(f"stage 1 shows {stage1}, known is {known}")
     admin.succeed(f'echo "[{address}]:{port} $(cat /etc/unlock-host)" > /root/known')
     ssh = f"ssh -p {port} -o UserKnownHostsFile=/root/known -o StrictHostKeyChecking=yes -o BatchMode=yes"
     log_in = f"{ssh} -i /etc/unlock-key root@{address}"
@@ -44,7 +50,6 @@ def unlocks_from_afar(  # noqa: PLR0913 - a value each
     refusal = admin.fail(f"{ssh} -i /root/other -o IdentitiesOnly=yes root@{address} true 2>&1")
     if "Permission denied (publickey" not in refusal:
         raise AssertionError(f"another key is not refused for being another: {refusal}")
-    stage1 = admin.succeed(f"ssh-keyscan -p {port} {address} 2>/dev/null | grep -v '^#' | cut -d ' ' -f 3").split()
     # what a person does: the alias of the install steps, and the passphrase typed
     admin.execute(f"(sleep 5; echo {passphrase}; sleep 20) | timeout 300 {log_in} -tt systemctl default >&2")
     wait_for_boot(machine)

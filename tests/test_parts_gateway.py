@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nixwright.errors import MistakeError
 from nixwright.every_host import checks as of_every_host
+from nixwright.layout.model import Layout
 from nixwright.nix.values import Override
 from nixwright.options.schema import Schema
 from nixwright.parts.ethernet import Ethernet
+from nixwright.parts.facts import Provisioned
 from nixwright.parts.gateway import Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.named_link import NamedLink
@@ -96,6 +98,51 @@ def test_one_field_changes_every_derived_value(snapshot: SnapshotAssertion) -> N
     assert "\n".join(diff) + "\n" == snapshot(extension_class=Diff)
 
 
+TOLD = Provisioned("/data/config", 8080)
+
+
+def test_a_gateway_whose_device_is_told_more(snapshot: SnapshotAssertion) -> None:
+    part = gateway(ssh_switch="/data/config/ssh-wan-enabled", page_on_wan=True, wan_inbound=Inbound(tcp=[443]))
+    host = context(part, Ssh(), layout=Layout.of([]), facts=[TOLD])
+    assert not [*part.host_rules(host)]
+    assert printed(part, host) == snapshot(extension_class=NixSnapshot)
+    written = {f.name: f.text for f in part.files(host)}
+    assert set(written) == {"ssh-wan.sh", "gateway-apply.py", "gateway.json", "lan-dnsmasq.conf", "lan-chrony.conf"}
+    told_of_the_lan = [written[name] for name in ("gateway.json", "lan-dnsmasq.conf", "lan-chrony.conf")]
+    assert "---\n".join(told_of_the_lan) == snapshot(extension_class=Message, name="files")
+
+
+def test_one_field_changes_every_file_of_a_told_gateway(snapshot: SnapshotAssertion) -> None:
+    def whole(lan: str) -> list[str]:
+        part = gateway(lan)
+        host = context(part, Ssh(), facts=[TOLD])
+        files = [f"{f.name}: {line}" for f in part.files(host) for line in f.text.splitlines()]
+        return [*printed(part, host).splitlines(), *files]
+
+    old, new = whole("172.20.30.1/24"), whole("10.44.0.254/16")
+    assert "172.20" not in "".join(new)
+    diff = difflib.unified_diff(old, new, "before", "after", n=0, lineterm="")
+    assert "\n".join(diff) + "\n" == snapshot(extension_class=Diff)
+
+
+def test_the_page_is_never_open_on_the_wan_by_mistake() -> None:
+    on_wan = gateway(page_on_wan=True)
+    assert [told(m)[:2] for m in on_wan.host_rules(context(on_wan))] == [
+        ["Gateway.page_on_wan", "there is no page that it could open"]
+    ]
+    moved = gateway(wan_inbound=Inbound(tcp=[443, 8443]))
+    host = context(moved, facts=[Provisioned("/data/config", 8443)])
+    assert [told(m) for m in moved.host_rules(host)] == [
+        [
+            "Gateway.wan_inbound",
+            "is the page that provisions the device: it is for the LAN alone",
+            "8443",
+            "any other port",
+            "Inbound(tcp=[443])",
+        ]
+    ]
+
+
 @settings(deadline=None)
 @given(ranges())
 def test_all_that_follows_from_a_range_agrees(given_range: tuple[ipaddress.IPv4Network, ipaddress.IPv4Address]) -> None:
@@ -113,7 +160,7 @@ def test_all_that_follows_from_a_range_agrees(given_range: tuple[ipaddress.IPv4N
     names: Any = said["services.dnsmasq.settings"]
     assert names["dhcp-range"] == f"{first},{last},{network.netmask},24h"
     assert {o.partition(",")[2] for o in names["dhcp-option"]} == {str(at)}
-    assert names["host-record"].endswith(f",{at}")
+    assert {record.rpartition(",")[2] for record in names["host-record"]} == {str(at)}
     allowed = [line for line in str(said["services.chrony.extraConfig"]).splitlines() if not line.startswith("#")]
     assert [line for line in allowed if line.startswith(("allow", "deny"))] == [f"allow {network}"]
 
@@ -172,8 +219,8 @@ def test_a_lan_that_overlaps_what_a_wan_may_have() -> None:
 def test_every_option_is_one_of_nixos() -> None:
     part = gateway("192.168.1.1/24", ssh_switch=SWITCH, lan_inbound=Inbound())
     schema = Schema.shipped()
-    paths = [s.path for s in part.settings(context(part, Ssh()))]
-    assert len(paths) > 25
+    paths = [s.path for s in part.settings(context(part, Ssh(), facts=[TOLD]))]
+    assert len(paths) > 30
     assert [p for p in paths if not schema.nodes(p)] == []
 
 

@@ -1,41 +1,63 @@
+{ config, pkgs, ... }:
 {
-  systemd.network = {
-    links = {
-      "10-wan" = {
-        matchConfig.Path = "platform-ff540000.ethernet";
-        linkConfig.Name = "wan";
-      };
-      "20-lan" = {
-        matchConfig.Driver = "r8152";
-        linkConfig.Name = "lan";
-      };
-    };
-    networks = {
-      "10-wan" = {
-        matchConfig.Name = "wan";
-        networkConfig = {
-          DHCP = "ipv4";
-          IPv6AcceptRA = false;
-          IPv4Forwarding = false;
-          IPv6Forwarding = false;
+  systemd = {
+    network = {
+      links = {
+        "10-wan" = {
+          matchConfig.Path = "platform-ff540000.ethernet";
+          linkConfig.Name = "wan";
         };
-        dhcpV4Config.UseNTP = false;
-      };
-      "20-lan" = {
-        matchConfig.Name = "lan";
-        address = [ "172.20.30.1/24" ];
-        networkConfig = {
-          ConfigureWithoutCarrier = true;
-          IPv6AcceptRA = false;
-          IPv4Forwarding = false;
-          IPv6Forwarding = false;
+        "20-lan" = {
+          matchConfig.Driver = "r8152";
+          linkConfig.Name = "lan";
         };
       };
+      networks = {
+        "10-wan" = {
+          matchConfig.Name = "wan";
+          networkConfig = {
+            DHCP = "ipv4";
+            IPv6AcceptRA = false;
+            IPv4Forwarding = false;
+            IPv6Forwarding = false;
+          };
+          dhcpV4Config.UseNTP = false;
+        };
+        "20-lan" = {
+          matchConfig.Name = "lan";
+          address = [ "172.20.30.1/24" ];
+          networkConfig = {
+            ConfigureWithoutCarrier = true;
+            IPv6AcceptRA = false;
+            IPv4Forwarding = false;
+            IPv6Forwarding = false;
+          };
+        };
+      };
+      wait-online = {
+        # the WAN may be down, the LAN unplugged
+        anyInterface = true;
+        timeout = 30;
+      };
     };
-    wait-online = {
-      # the WAN may be down, the LAN unplugged
-      anyInterface = true;
-      timeout = 30;
+    # a WAN that comes late or comes back: chrony alone would ask again only after minutes, or hours
+    paths.chrony-wan = {
+      wantedBy = [ "multi-user.target" ];
+      pathConfig.PathChanged = "/run/systemd/netif/state";
+    };
+    services.chrony-wan = {
+      after = [ "chronyd.service" ];
+      requisite = [ "chronyd.service" ];
+      unitConfig.StartLimitIntervalSec = 0;
+      path = [ pkgs.chrony ];
+      serviceConfig = {
+        Type = "oneshot";
+        ExecCondition = "${config.systemd.package}/lib/systemd/systemd-networkd-wait-online --interface=wan:routable --timeout=1";
+        ExecStart = [
+          "chronyc online"
+          "chronyc burst 4/4"
+        ];
+      };
     };
   };
 
@@ -55,11 +77,19 @@
             type filter hook input priority filter; policy drop;
             iifname "lo" accept
             ct state vmap { established : accept, related : accept, invalid : drop }
-            iifname "lan" accept
+            iifname "lan" jump lan_inbound
+            iifname "wan" jump wan_inbound
           }
 
           chain forward {
             type filter hook forward priority filter; policy drop;
+          }
+
+          chain wan_inbound {
+          }
+
+          chain lan_inbound {
+            accept
           }
         '';
       };
@@ -77,17 +107,20 @@
         bind-dynamic = true;
         no-resolv = true;
         no-hosts = true;
+        dhcp-authoritative = true;
+        log-dhcp = true;
         domain = "lan";
         local = "/lan/";
-        host-record = "pibox.lan,pibox,gateway.lan,gateway,172.20.30.1";
+        host-record = [
+          "pibox.lan,pibox,172.20.30.1"
+          "gateway.lan,gateway,172.20.30.1"
+        ];
         dhcp-range = "172.20.30.10,172.20.30.254,255.255.255.0,24h";
         dhcp-option = [
           "option:router,172.20.30.1"
           "option:dns-server,172.20.30.1"
           "option:ntp-server,172.20.30.1"
         ];
-        dhcp-authoritative = true;
-        log-dhcp = true;
       };
     };
     chrony = {

@@ -1,4 +1,9 @@
-{ lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 {
   systemd = {
     network = {
@@ -40,14 +45,38 @@
         timeout = 30;
       };
     };
-    paths.ssh-wan = {
-      wantedBy = [ "multi-user.target" ];
-      pathConfig.PathChanged = "/persist/ssh-wan-enabled";
+    paths = {
+      # a WAN that comes late or comes back: chrony alone would ask again only after minutes, or hours
+      chrony-wan = {
+        wantedBy = [ "multi-user.target" ];
+        pathConfig.PathChanged = "/run/systemd/netif/state";
+      };
+      ssh-wan = {
+        wantedBy = [ "multi-user.target" ];
+        pathConfig.PathChanged = "/persist/ssh-wan-enabled";
+      };
     };
     services = {
+      chrony-wan = {
+        after = [ "chronyd.service" ];
+        requisite = [ "chronyd.service" ];
+        unitConfig.StartLimitIntervalSec = 0;
+        path = [ pkgs.chrony ];
+        serviceConfig = {
+          Type = "oneshot";
+          ExecCondition = "${config.systemd.package}/lib/systemd/systemd-networkd-wait-online --interface=wan:routable --timeout=1";
+          ExecStart = [
+            "chronyc online"
+            "chronyc burst 4/4"
+          ];
+        };
+      };
       ssh-wan = {
         path = [ pkgs.nftables ];
         after = [ "nftables.service" ];
+        # the switch may lie on a file system that is mounted after the rules are loaded
+        wantedBy = [ "multi-user.target" ];
+        unitConfig.RequiresMountsFor = "/persist";
         serviceConfig = {
           Type = "oneshot";
           ExecStart = "${pkgs.runtimeShell} ${./ssh-wan.sh} /persist/ssh-wan-enabled 2222";
@@ -87,16 +116,24 @@
             type filter hook input priority filter; policy drop;
             iifname "lo" accept
             ct state vmap { established : accept, related : accept, invalid : drop }
-            iifname "lan" icmp type echo-request accept
-            iifname "lan" tcp dport { 53, 80, 443, 2222, 8080 } accept
-            iifname "lan" udp dport { 53, 67, 123, 1194 } accept
-            iifname "wan" tcp dport { 443 } accept
-            iifname "wan" udp dport { 1194 } accept
+            iifname "lan" jump lan_inbound
+            iifname "wan" jump wan_inbound
             iifname "wan" tcp dport @ssh_wan accept
           }
 
           chain forward {
             type filter hook forward priority filter; policy drop;
+          }
+
+          chain wan_inbound {
+            tcp dport { 443 } accept
+            udp dport { 1194 } accept
+          }
+
+          chain lan_inbound {
+            icmp type echo-request accept
+            tcp dport { 53, 80, 443, 2222, 8080 } accept
+            udp dport { 53, 67, 123, 1194 } accept
           }
         '';
       };
@@ -114,17 +151,21 @@
         bind-dynamic = true;
         no-resolv = true;
         no-hosts = true;
+        dhcp-authoritative = true;
+        log-dhcp = true;
         domain = "house.example";
         local = "/house.example/";
-        host-record = "pibox.house.example,pibox,door.house.example,door,time.house.example,time,10.44.0.1";
+        host-record = [
+          "pibox.house.example,pibox,10.44.0.1"
+          "door.house.example,door,10.44.0.1"
+          "time.house.example,time,10.44.0.1"
+        ];
         dhcp-range = "10.44.1.0,10.44.2.255,255.255.252.0,24h";
         dhcp-option = [
           "option:router,10.44.0.1"
           "option:dns-server,10.44.0.1"
           "option:ntp-server,10.44.0.1"
         ];
-        dhcp-authoritative = true;
-        log-dhcp = true;
       };
     };
     chrony = {

@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
 from dataclasses import field as record_field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from nixwright.bounds import Ge, Le
 from nixwright.checks.model import SERVICES, Check, Difference, Sabotage
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
-from nixwright.nix.values import NixPath, Order, Text, force, pkgs
+from nixwright.nix.values import NixPath, Order, Text, config, force, pkgs
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import LanGateway, SshServer, WiredNetwork
+from nixwright.parts.facts import LanGateway, Provisioned, SshServer, WiredNetwork
+from nixwright.parts.gateway_told import Told
 from nixwright.parts.lan_range import LanRange, is_network, overlapping
 from nixwright.parts.named_link import NamedLink  # noqa: TC001 - records are built from their annotations
+from nixwright.parts.programs.gateway_apply import inbound_rules
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.unseen import independent
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Setting
     from nixwright.parts.base import Fact
 
-TABLE = "gateway"  # the program ssh_wan.sh names it, too
+TABLE = "gateway"  # the programs name it, too
 PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
@@ -77,6 +79,9 @@ class Gateway(Part):
     gateway's for the LAN, beside the host's own, in `domain`. `wan_ranges` are those that the WAN may turn out to
     have: a LAN that overlaps one is warned of when the host is evaluated, since it would lose its way to the WAN
     there.
+
+    On a host with `Provisioning` all of this is what holds until a device is told otherwise. `page_on_wan` opens the
+    page that tells it on the WAN, too, until the device was told once: whoever finds it there first owns the device.
     """
 
     wan: NamedLink
@@ -85,6 +90,7 @@ class Gateway(Part):
     wan_inbound: Inbound = record_field(default_factory=Inbound)
     lan_inbound: Inbound | None = None
     ssh_switch: str | None = None
+    page_on_wan: bool = False
     names: Sequence[str] = ("gateway",)
     domain: str = "lan"
     time_servers: Sequence[str] = ("time.cloudflare.com",)
@@ -145,9 +151,13 @@ class Gateway(Part):
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to networkd, dnsmasq, chrony, and one nftables table."""
         yield from self._interfaces()
-        yield from self._addresses_and_names(context)
-        yield from self._time()
+        told = self._told(context)
+        yield from self._addresses_and_names(context, told)
+        yield from self._time(told)
         yield from self._firewall(context)
+        if told is not None:
+            for path, value, comment in told.settings():
+                yield self.set(path, value, field="lan_range", comment=comment)
         if self.ssh_switch is not None:
             yield from self._ssh_on_wan(self.ssh_switch, _ssh_port(context))
         shared = overlapping(self.lan_range, tuple(self.wan_ranges))
@@ -179,10 +189,9 @@ class Gateway(Part):
         yield self.set("systemd.network.wait-online.anyInterface", value=True, comment=why)
         yield self.set("systemd.network.wait-online.timeout", 30)
 
-    def _addresses_and_names(self, context: Context) -> Iterator[Setting]:
+    def _addresses_and_names(self, context: Context, told: Told | None) -> Iterator[Setting]:
         lan = self.lan_range
         own = dict.fromkeys((context.name, *self.names))
-        names = ",".join(n for name in own for n in (f"{name}.{self.domain}", name))
         yield self.set("services.dnsmasq.enable", value=True)
         why = "the host itself asks whom the WAN names"
         yield self.set("services.dnsmasq.resolveLocalQueries", value=False, comment=why)
@@ -193,19 +202,23 @@ class Gateway(Part):
             "bind-dynamic": True,
             "no-resolv": True,
             "no-hosts": True,
-            "domain": self.domain,
-            "local": f"/{self.domain}/",
-            "host-record": f"{names},{lan.address}",
-            "dhcp-range": f"{','.join(lan.pool)},{lan.netmask},24h",
-            "dhcp-option": options,
             "dhcp-authoritative": True,
             "log-dhcp": True,
         }
+        range_of_the_lan: dict[str, Value] = {
+            "domain": self.domain,
+            "local": f"/{self.domain}/",
+            "host-record": [f"{name}.{self.domain},{name},{lan.address}" for name in own],
+            "dhcp-range": f"{','.join(lan.pool)},{lan.netmask},24h",
+            "dhcp-option": options,
+        }
+        said |= range_of_the_lan if told is None else {"conf-file": told.NAMES}
         yield self.set("services.dnsmasq.settings", said, field="lan_range")
 
-    def _time(self) -> Iterator[Setting]:
+    def _time(self, told: Told | None) -> Iterator[Setting]:
         yield self.set("services.chrony.enable", value=True)
-        yield self.set("services.chrony.servers", list(self.time_servers), field="time_servers")
+        servers = list(self.time_servers) if told is None else []
+        yield self.set("services.chrony.servers", servers, field="time_servers")
         yield self.set("services.chrony.initstepslew.enabled", value=False)
         yield self.set("services.chrony.enableRTCTrimming", value=False)
         yield self.set("services.chrony.makestep.enable", value=False)
@@ -214,9 +227,25 @@ class Gateway(Part):
             "# The LAN keeps one time, also where no server can be reached.",
             "local stratum 10",
             "# Who is not allowed is denied: a `deny all` after this line would take it back.",
-            f"allow {self.lan_range.network}",
+            f"allow {self.lan_range.network}" if told is None else f"include {told.TIME}",
         ]
         yield self.set("services.chrony.extraConfig", "\n".join(lines) + "\n", field="lan_range")
+        why = "a WAN that comes late or comes back: chrony alone would ask again only after minutes, or hours"
+        watched: Value = {"wantedBy": ["multi-user.target"], "pathConfig": {"PathChanged": "/run/systemd/netif/state"}}
+        yield self.set("systemd.paths.chrony-wan", watched, field="wan", comment=why)
+        waits = f"/lib/systemd/systemd-networkd-wait-online --interface={self.wan.name}:routable --timeout=1"
+        once: Value = {
+            "after": ["chronyd.service"],
+            "requisite": ["chronyd.service"],
+            "unitConfig": {"StartLimitIntervalSec": 0},
+            "path": [pkgs.chrony],
+            "serviceConfig": {
+                "Type": "oneshot",
+                "ExecCondition": Text((config.systemd.package, waits)),
+                "ExecStart": ["chronyc online", "chronyc burst 4/4"],
+            },
+        }
+        yield self.set("systemd.services.chrony-wan", once, field="wan")
 
     def _firewall(self, context: Context) -> Iterator[Setting]:
         why = "nothing goes from one network to the other: not by the kernel, not by the rules, and no address is lent"
@@ -225,37 +254,57 @@ class Gateway(Part):
         yield self.set("networking.nat.enable", value=False)
         yield self.set("networking.firewall.enable", value=False, comment="the table below is the firewall")
         yield self.set("networking.nftables.enable", value=True)
-        table: Value = {"family": "inet", "content": self._rules(_ssh_port(context))}
+        table: Value = {"family": "inet", "content": self._rules(context)}
         yield self.set(f"networking.nftables.tables.{TABLE}", table, field="wan_inbound")
 
-    def _rules(self, ssh: int) -> str:
-        wan, lan = f'iifname "{self.wan.name}"', f'iifname "{self.lan.name}"'
-        rules = ['iifname "lo" accept', "ct state vmap { established : accept, related : accept, invalid : drop }"]
-        if self.lan_inbound is None:
-            rules.append(f"{lan} accept")
-        else:
-            rules.append(f"{lan} icmp type echo-request accept")
-            rules += _ports(lan, "tcp", (*self.lan_inbound.tcp, ssh, _DNS, PAGE))
-            rules += _ports(lan, "udp", (*self.lan_inbound.udp, _DNS, _DHCP, _NTP))
-        rules += [*_ports(wan, "tcp", self.wan_inbound.tcp), *_ports(wan, "udp", self.wan_inbound.udp)]
-        switch = []
+    def _rules(self, context: Context) -> str:
+        wan, lan, ssh = f'iifname "{self.wan.name}"', f'iifname "{self.lan.name}"', _ssh_port(context)
+        jumps, sets = [f"{lan} jump lan_inbound", f"{wan} jump wan_inbound"], []
         if self.ssh_switch is not None:
-            switch = [f"# port {ssh} while {self.ssh_switch} is there", "set ssh_wan {", "  type inet_service", "}", ""]
-            rules.append(f"{wan} tcp dport @ssh_wan accept")
-        return "\n".join(
-            [
-                *switch,
-                "chain input {",
-                "  type filter hook input priority filter; policy drop;",
-                *(f"  {rule}" for rule in rules),
-                "}",
-                "",
-                "chain forward {",
-                "  type filter hook forward priority filter; policy drop;",
-                "}",
-                "",
-            ]
-        )
+            sets += [f"# port {ssh} while {self.ssh_switch} is there", *_set("ssh_wan")]
+            jumps.append(f"{wan} tcp dport @ssh_wan accept")
+        if self.page_on_wan:
+            sets += [f"# port {_page(context)} until the device was told who it is", *_set("page_wan")]
+            jumps.append(f"{wan} tcp dport @page_wan accept")
+        own = ['iifname "lo" accept', "ct state vmap { established : accept, related : accept, invalid : drop }"]
+        chains = [
+            *_chain("input", ["type filter hook input priority filter; policy drop;", *own, *jumps]),
+            *_chain("forward", ["type filter hook forward priority filter; policy drop;"]),
+        ]
+        for chain, rules in inbound_rules(self._inbound(), ssh, _page(context)).items():
+            chains += _chain(chain, rules)
+        return "\n".join([*sets, *chains[:-1], ""])
+
+    def _inbound(self) -> dict[str, dict[str, Any]]:
+        """Return what comes in as the device's program takes it."""
+        lan, wan = self.lan_inbound, self.wan_inbound
+        of_lan = {} if lan is None else {"closed": True, "tcp": list(lan.tcp), "udp": list(lan.udp)}
+        return {"wan": {"tcp": list(wan.tcp), "udp": list(wan.udp)}, "lan": of_lan}
+
+    def _told(self, context: Context) -> Told | None:
+        """Return what makes the gateway what its device is told; None where no device is told anything."""
+        provisioned = context.fact(Provisioned)
+        if provisioned is None:
+            return None
+        first, last = self.lan_range.pool
+        lan = {
+            "gateway_cidr": str(self.lan_range.interface),
+            "dhcp_start": first,
+            "dhcp_end": last,
+            "domain": self.domain,
+            "gateway_aliases": list(self.names),
+            "ntp_servers": list(self.time_servers),
+        }
+        host = {
+            "name": context.name,
+            "wan_interface": self.wan.name,
+            "ssh": _ssh_port(context),
+            "page": provisioned.port,
+            "page_on_wan": self.page_on_wan,
+            "lan": lan,
+            "inbound": self._inbound(),
+        }
+        return Told(host, provisioned.directory)
 
     def _ssh_on_wan(self, switch: str, port: int) -> Iterator[Setting]:
         program = f" {switch} {port}"
@@ -266,6 +315,10 @@ class Gateway(Part):
         yield self.set("systemd.paths.ssh-wan.pathConfig.PathChanged", switch, field="ssh_switch")
         yield self.set("systemd.services.ssh-wan.path", [pkgs.nftables], field="ssh_switch")
         yield self.set("systemd.services.ssh-wan.after", ["nftables.service"], field="ssh_switch")
+        why = "the switch may lie on a file system that is mounted after the rules are loaded"
+        yield self.set("systemd.services.ssh-wan.wantedBy", ["multi-user.target"], field="ssh_switch", comment=why)
+        where = str(PurePosixPath(switch).parent)
+        yield self.set("systemd.services.ssh-wan.unitConfig.RequiresMountsFor", where, field="ssh_switch")
         once: Value = {"Type": "oneshot", "ExecStart": run}
         yield self.set("systemd.services.ssh-wan.serviceConfig", once, field="ssh_switch")
         why = "at boot, and when the rules are loaded again, which closes the switch"
@@ -274,13 +327,28 @@ class Gateway(Part):
         yield self.set("systemd.services.nftables.serviceConfig", hooks, field="ssh_switch")
 
     def files(self, context: Context) -> Iterator[File]:
-        """The program behind the switch."""
+        """The programs behind the switch and behind what a device is told, with what the host file says."""
         if self.ssh_switch is not None:
             yield File("ssh-wan.sh", (Path(__file__).with_name("programs") / "ssh_wan.sh").read_text("utf-8"))
+        told = self._told(context)
+        if told is not None:
+            yield from told.files()
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
-        """The switch lasts and has something to open, and nobody else configures the interfaces."""
-        return independent(self._switch_lasts(context), self._switch_opens(context), self._alone(context))
+        """The switch lasts and has something to open, nobody else configures the interfaces, and the page is closed."""
+        switch = (self._switch_lasts(context), self._switch_opens(context))
+        return independent(*switch, self._alone(context), self._page_is_there(context))
+
+    def _page_is_there(self, context: Context) -> Iterator[Mistake]:
+        provisioned = context.fact(Provisioned)
+        if provisioned is None and self.page_on_wan:
+            what, where = "there is no page that it could open", field_origin(self, "page_on_wan")
+            yield Mistake("Gateway.page_on_wan", what, "", "a host with Provisioning", "Provisioning()", where)
+        elif provisioned is not None and provisioned.port in self.wan_inbound.tcp and provisioned.port != PAGE:
+            what = "is the page that provisions the device: it is for the LAN alone"
+            fix = f"Inbound(tcp={[p for p in self.wan_inbound.tcp if p != provisioned.port]})"
+            where = field_origin(self, "wan_inbound")
+            yield Mistake("Gateway.wan_inbound", what, str(provisioned.port), "any other port", fix, where)
 
     def _switch_lasts(self, context: Context) -> Iterator[Mistake]:
         path = self.ssh_switch
@@ -360,7 +428,14 @@ def _ssh_port(context: Context) -> int:
     return 22 if server is None else server.port
 
 
-def _ports(where: str, kind: str, ports: Iterable[int]) -> list[str]:
-    """Return the rule that accepts some ports; none for none."""
-    listed = ", ".join(map(str, sorted(set(ports))))
-    return [f"{where} {kind} dport {{ {listed} }} accept"] if listed else []
+def _page(context: Context) -> int:
+    provisioned = context.fact(Provisioned)
+    return PAGE if provisioned is None else provisioned.port
+
+
+def _set(name: str) -> list[str]:
+    return [f"set {name} {{", "  type inet_service", "}", ""]
+
+
+def _chain(name: str, lines: Iterable[str]) -> list[str]:
+    return [f"chain {name} {{", *(f"  {line}" for line in lines), "}", ""]

@@ -1,0 +1,488 @@
+"""Make the gateway what its device was told: LAN range, names, time, WAN address, and who gets in.
+
+`gateway-apply.py HOST CONFIG`: HOST is a JSON file with what the host file says, CONFIG the directory with what the
+device was told (lan.json, wan.json, firewall.json; docs/provisioning.md of nixwright has their shapes). All of it is
+checked and planned before anything is written. What is wrong is told with its place, and what runs goes on as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import ipaddress
+import json
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TABLE = "gateway"
+DHCP, DNS, NTP = 67, 53, 123
+LARGEST = 65_536  # bytes of a file: all that can be told fits in a tenth of it
+WIDEST, NARROWEST = 16, 30
+LONGEST = 253  # characters of a name with its domain (RFC 1035)
+ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+CIDR = re.compile(rf"({ADDRESS.pattern})/(\d{{1,2}})")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
+RANGE = ("gateway_cidr", "dhcp_start", "dhcp_end")
+MAC = "{mac}"
+TOLD = ("config.toml", "admin-signers")  # a device with one of them was told who it is
+
+
+class RefusedError(Exception):
+    """What was told is wrong: a line for each mistake, `file: place: what`."""
+
+
+@dataclass(frozen=True)
+class Wrong(Exception):  # noqa: N818 - one of several that make up a RefusedError
+    """A value that is wrong, and why."""
+
+    what: str
+
+
+def address(value: Any) -> ipaddress.IPv4Address:
+    """Return an IPv4 address."""
+    if not isinstance(value, str) or not ADDRESS.fullmatch(value):
+        raise Wrong("is no IPv4 address")
+    try:
+        return ipaddress.IPv4Address(value)
+    except ValueError:
+        raise Wrong("is no IPv4 address") from None
+
+
+def interface(value: Any) -> ipaddress.IPv4Interface:
+    """Return an address with its prefix, that a host of that network may have."""
+    if not isinstance(value, str) or not CIDR.fullmatch(value):
+        raise Wrong("is no IPv4 address with a prefix")
+    try:
+        found = ipaddress.IPv4Interface(value)
+    except ValueError:
+        raise Wrong("is no IPv4 address with a prefix") from None
+    if found.ip in (found.network[0], found.network[-1]):
+        raise Wrong(f"is no host of {found.network}")
+    if found.is_loopback or found.is_link_local or found.is_multicast or found.is_reserved or int(found.ip) < 1 << 24:
+        raise Wrong("is no address for a host")
+    return found
+
+
+def lan_interface(value: Any) -> ipaddress.IPv4Interface:
+    """Return the gateway's address with a prefix that a LAN may have."""
+    found = interface(value)
+    if not WIDEST <= found.network.prefixlen <= NARROWEST:
+        raise Wrong(f"has a prefix beyond /{WIDEST} to /{NARROWEST}")
+    return found
+
+
+def port(value: Any) -> int:
+    """Return a port."""
+    if type(value) is not int or not 1 <= value <= 65535:  # noqa: PLR2004 - a port is 16 bits
+        raise Wrong("is no port: 1 to 65535")
+    return value
+
+
+def domain(value: Any) -> str:
+    """Return a domain."""
+    if not isinstance(value, str) or len(value) > LONGEST or not all(map(LABEL.fullmatch, value.split("."))):
+        raise Wrong("is no domain: names of a-z 0-9 - with dots between")
+    return value
+
+
+def label(value: Any) -> str:
+    """Return a host name."""
+    if not isinstance(value, str) or not LABEL.fullmatch(value):
+        raise Wrong("is no host name: a-z 0-9 -, at most 63")
+    return value
+
+
+def pattern(value: Any) -> str:
+    """Return a host name with `{mac}` in it."""
+    if not isinstance(value, str) or MAC not in value:
+        raise Wrong(f"has no {MAC}: devices of one image would have one name")
+    label(value.replace(MAC, "0" * 12))
+    return value
+
+
+def server(value: Any) -> str:
+    """Return a server: a name or an address."""
+    if not isinstance(value, str) or not SERVER.fullmatch(value):
+        raise Wrong("is no host: a name or an address")
+    return value
+
+
+def mode(value: Any) -> str:
+    """Return how the WAN gets its address."""
+    if value not in ("dhcp", "static"):
+        raise Wrong("is neither dhcp nor static")
+    return str(value)
+
+
+def text(value: Any) -> str:
+    """Return a text; what it must be is looked at where it is compared."""
+    if not isinstance(value, str):
+        raise Wrong("is no text")
+    return value
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list of values, none twice."""
+
+    of: Callable[[Any], Any]
+    most: int = 64
+
+
+PORTS = {"tcp": Many(port, 1024), "udp": Many(port, 1024)}
+SHAPES: dict[str, dict[str, Any]] = {
+    "lan": {
+        "gateway_cidr": lan_interface,
+        "gateway_ip": text,
+        "subnet": text,
+        "netmask": text,
+        "dhcp_start": address,
+        "dhcp_end": address,
+        "domain": domain,
+        "hostname_pattern": pattern,
+        "gateway_aliases": Many(label),
+        "ntp_servers": Many(server),
+    },
+    "wan": {
+        "mode": mode,
+        "address": interface,
+        "gateway": address,
+        "dns_servers": Many(address),
+        "dns_search_domains": Many(domain),
+    },
+    "firewall": {"inbound": {"wan": PORTS, "lan": PORTS}},
+}
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: on one line, and short."""
+    found = ascii(value)
+    return found if len(found) <= 60 else f"{found[:57]}..."  # noqa: PLR2004 - a line of a terminal
+
+
+def read(shape: Any, value: Any, place: str, wrong: list[str]) -> Any:
+    """Return a value as its shape reads it; what is wrong is added to `wrong`, and None stands in its place."""
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            wrong.append(f"{place}: {shown(value)} is no table")
+            return None
+        unknown = sorted(value.keys() - shape.keys())
+        wrong += [f"{place}.{shown(key)[1:-1]}: there is no such key: {', '.join(shape)}" for key in unknown]
+        return {k: read(s, value[k], f"{place}.{k}", wrong) for k, s in shape.items() if k in value}
+    if isinstance(shape, Many):
+        if not isinstance(value, list) or len(value) > shape.most:
+            wrong.append(f"{place}: {shown(value)} is no list of at most {shape.most}")
+            return None
+        found = [read(shape.of, v, f"{place}[{i}]", wrong) for i, v in enumerate(value)]
+        wrong += [f"{place}[{i}]: {shown(v)} is there twice" for i, v in enumerate(value) if v in value[:i]]
+        return found
+    try:
+        return shape(value)
+    except Wrong as error:
+        wrong.append(f"{place}: {shown(value)} {error.what}")
+        return None
+
+
+def no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, whose keys must differ."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
+def told(directory: Path, name: str, wrong: list[str]) -> Any:
+    """Return what the device was told in one file, checked by itself; None where there is no such file."""
+    file = directory / f"{name}.json"
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        wrong.append(f"{file}: {error.strerror}")
+        return None
+    if len(raw) > LARGEST:
+        wrong.append(f"{file}: is larger than {LARGEST} bytes")
+        return None
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=no_key_twice)
+    except (ValueError, RecursionError) as error:
+        wrong.append(f"{file}: is no JSON: {str(error)[:80]}")
+        return None
+    found: list[str] = []
+    value = read(SHAPES[name], value, "", found)
+    if not found and name in AGREES:
+        found += AGREES[name](value)
+    wrong += [f"{file}: {line.removeprefix(': ').removeprefix('.')}" for line in found]
+    return None if found else value
+
+
+def lan_agrees(lan: dict[str, Any]) -> Iterator[str]:
+    """Yield where the values of lan.json contradict each other."""
+    if not any(key in lan for key in (*RANGE, "gateway_ip", "subnet", "netmask")):
+        return
+    missing = [key for key in RANGE if key not in lan]
+    if missing:
+        yield f".{missing[0]}: is missing: {', '.join(RANGE)} come together"
+        return
+    at, first, last = (lan[key] for key in RANGE)
+    derived = {"gateway_ip": at.ip, "subnet": at.network, "netmask": at.network.netmask}
+    for key, value in derived.items():
+        if lan.get(key, str(value)) != str(value):
+            yield f".{key}: {shown(lan[key])} is not that of {at}: {value}"
+    low, high = at.network[1], at.network[-2]
+    outside = [key for key in ("dhcp_start", "dhcp_end") if not low <= lan[key] <= high]
+    for key in outside:
+        yield f".{key}: {lan[key]} is outside of {at.network}: {low} to {high}"
+    if outside:
+        return
+    if first > last:
+        yield f".dhcp_start: {first} comes after dhcp_end, {last}"
+    elif first <= at.ip <= last:
+        yield f".dhcp_start: the gateway's own address, {at.ip}, is between {first} and {last}"
+
+
+def wan_agrees(wan: dict[str, Any]) -> Iterator[str]:
+    """Yield where the values of wan.json contradict each other."""
+    if "mode" not in wan:
+        yield ".mode: is missing: dhcp or static"
+        return
+    static = wan["mode"] == "static"
+    if static != ("address" in wan):
+        yield f".address: is {'missing: mode is static' if static else 'there, and mode is dhcp'}"
+    elif static and "gateway" in wan and wan["gateway"] not in wan["address"].network:
+        yield f".gateway: {wan['gateway']} is outside of {wan['address'].network}"
+
+
+AGREES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {"lan": lan_agrees, "wan": wan_agrees}
+
+
+def everything(host: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Return what holds: what the device was told, and the host file's own for the rest; RefusedError."""
+    if not directory.is_dir():
+        raise RefusedError(f"{directory}: is not there: the data partition is not mounted, or not as it should be")
+    wrong: list[str] = []
+    found = {name: told(directory, name, wrong) for name in SHAPES}
+    inbound = (found["firewall"] or {}).get("inbound", {})
+    if host["page"] in inbound.get("wan", {}).get("tcp", []):
+        what = f"{host['page']} is the page that provisions the device: it is for the LAN alone"
+        wrong.append(f"{directory}/firewall.json: inbound.wan.tcp: {what}")
+    lan = host["lan"] | (found["lan"] or {})
+    at, wan = interface(str(lan["gateway_cidr"])), found["wan"] or {}
+    if not wrong and "address" in wan and wan["address"].network.overlaps(at.network):
+        wrong.append(f"{directory}/wan.json: address: {wan['address']} overlaps the LAN, {at.network}")
+    names = names_of(lan, host["name"], "0" * 12)
+    long = [name for name in names if len(f"{name}.{lan['domain']}") > LONGEST]
+    wrong += [f"{directory}/lan.json: domain: is too long, with {name} before it" for name in long]
+    if wrong:
+        raise RefusedError("\n".join(wrong))
+    moved = "gateway_cidr" in (found["lan"] or {})
+    return {"lan": lan, "wan": found["wan"], "inbound": host["inbound"] | inbound, "moved": moved}
+
+
+def names_of(lan: dict[str, Any], own: str, mac: str) -> list[str]:
+    """Return the gateway's names: its own, or the pattern with its MAC address, and its aliases."""
+    name = own
+    if "hostname_pattern" in lan and mac:
+        name = lan["hostname_pattern"].replace(MAC, mac)
+    return list(dict.fromkeys((name, *lan["gateway_aliases"])))
+
+
+def dnsmasq(lan: dict[str, Any], names: list[str]) -> str:
+    """Return what dnsmasq is told of the LAN."""
+    at = ipaddress.IPv4Interface(lan["gateway_cidr"])
+    options = [f"dhcp-option=option:{o},{at.ip}" for o in ("router", "dns-server", "ntp-server")]
+    lines = [
+        f"domain={lan['domain']}",
+        f"local=/{lan['domain']}/",
+        *(f"host-record={name}.{lan['domain']},{name},{at.ip}" for name in names),
+        f"dhcp-range={lan['dhcp_start']},{lan['dhcp_end']},{at.network.netmask},24h",
+        *options,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def chrony(lan: dict[str, Any]) -> str:
+    """Return what chronyd is told of the LAN: whom to ask, and who may ask."""
+    allowed = f"allow {ipaddress.IPv4Interface(lan['gateway_cidr']).network}"
+    return "\n".join([*(f"server {s} iburst" for s in lan["ntp_servers"]), allowed]) + "\n"
+
+
+def lan_network(lan: dict[str, Any]) -> str:
+    """Return the drop-in that takes the host file's address from the LAN's interface and gives it another."""
+    return f"[Network]\nAddress=\nAddress={lan['gateway_cidr']}\n"
+
+
+def wan_network(wan: dict[str, Any]) -> str:
+    """Return the drop-in for the WAN's interface. What is said of the way out and of names outranks DHCP."""
+    lines = ["[Network]", f"DHCP={'no' if wan['mode'] == 'static' else 'ipv4'}"]
+    lines += [f"Address={wan['address']}"] if "address" in wan else []
+    lines += [f"DNS={a}" for a in wan.get("dns_servers", [])]
+    lines += [f"Domains={' '.join(wan['dns_search_domains'])}"] if wan.get("dns_search_domains") else []
+    if "gateway" in wan:
+        lines += ["[Route]", f"Gateway={wan['gateway']}"]
+        lines += ["GatewayOnLink=yes"] if wan["mode"] == "dhcp" else []
+    if wan["mode"] == "dhcp":
+        lines += ["[DHCPv4]"] if "gateway" in wan or wan.get("dns_servers") else []
+        lines += ["UseGateway=no"] if "gateway" in wan else []
+        lines += ["UseDNS=no"] if wan.get("dns_servers") else []
+    return "\n".join(lines) + "\n"
+
+
+def inbound_rules(inbound: dict[str, Any], ssh: int, page: int) -> dict[str, list[str]]:
+    """Return the rules of the chains for what comes in, by chain: of the WAN what is listed, of the LAN everything.
+
+    A LAN with any port listed is closed but for those and what a LAN needs of its gateway.
+    """
+    lan = {kind: inbound["lan"].get(kind, []) for kind in ("tcp", "udp")}
+    if any(lan.values()) or inbound["lan"].get("closed"):
+        needed = {"tcp": [ssh, DNS, page], "udp": [DNS, DHCP, NTP]}
+        of_lan = ["icmp type echo-request accept", *(r for k, p in lan.items() for r in accept(k, [*p, *needed[k]]))]
+    else:
+        of_lan = ["accept"]
+    of_wan = [rule for kind in ("tcp", "udp") for rule in accept(kind, inbound["wan"].get(kind, []))]
+    return {"wan_inbound": of_wan, "lan_inbound": of_lan}
+
+
+def accept(kind: str, ports: list[int]) -> list[str]:
+    """Return the rule that accepts some ports; none for none."""
+    listed = ", ".join(map(str, sorted(set(ports))))
+    return [f"{kind} dport {{ {listed} }} accept"] if listed else []
+
+
+def transaction(host: dict[str, Any], inbound: dict[str, Any], *, untold: bool) -> str:
+    """Return what nft is told, in one go: it takes all of it or nothing."""
+    lines = []
+    for chain, rules in inbound_rules(inbound, host["ssh"], host["page"]).items():
+        lines.append(f"flush chain inet {TABLE} {chain}")
+        lines += [f"add rule inet {TABLE} {chain} {rule}" for rule in rules]
+    if host["page_on_wan"]:
+        lines.append(f"flush set inet {TABLE} page_wan")
+        lines += [f"add element inet {TABLE} page_wan {{ {host['page']} }}"] if untold else []
+    return "\n".join(lines) + "\n"
+
+
+def planned(host: dict[str, Any], holds: dict[str, Any], root: Path) -> dict[Path, tuple[str | None, str]]:
+    """Return the text of every file, None where there shall be none, and the service that reads it."""
+    run = root / "run"
+    networks = run / "systemd" / "network"
+    try:
+        mac = (root / "sys/class/net" / host["wan_interface"] / "address").read_text("ascii").strip().replace(":", "")
+    except OSError:
+        mac = ""  # the interface is not there: the name of the host file stays
+    lan, wan = holds["lan"], holds["wan"]
+    return {
+        networks / "20-lan.network.d/provisioned.conf": (
+            lan_network(lan) if holds["moved"] else None,
+            "systemd-networkd",
+        ),
+        networks / "10-wan.network.d/provisioned.conf": (wan_network(wan) if wan else None, "systemd-networkd"),
+        run / "gateway/dnsmasq.conf": (dnsmasq(lan, names_of(lan, host["name"], mac)), "dnsmasq"),
+        run / "gateway/chrony.conf": (chrony(lan), "chronyd"),
+    }
+
+
+def current(file: Path) -> str | None:
+    """Return what a file, or the one that it links to, says now; None where there is none."""
+    try:
+        return file.read_text("utf-8")
+    except OSError:
+        return None
+
+
+def write(file: Path, content: str | None) -> None:
+    """Put a file, or a link, in its place in one step; None takes it away."""
+    if content is None:
+        file.unlink(missing_ok=True)
+        return
+    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(content, "utf-8")
+    new.chmod(0o644)
+    new.replace(file)
+
+
+def run(*words: str, stdin: str | None = None) -> None:
+    """Run a program; RefusedError with the first line of what it says where it fails."""
+    try:
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=90)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RefusedError(f"{' '.join(words)}: {error}") from error
+    if done.returncode:
+        said = next((line.strip() for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}")
+        raise RefusedError(f"{' '.join(words)}: {said}")
+
+
+def runs(service: str) -> bool:
+    """Tell whether a service runs: one that does not reads its file when it starts."""
+    return subprocess.run(["systemctl", "is-active", "--quiet", service], check=False).returncode == 0
+
+
+def wake(services: list[str]) -> None:
+    """Have services read their files again."""
+    for service in filter(runs, services):
+        if service == "systemd-networkd":
+            run("networkctl", "reload")
+        else:
+            run("systemctl", "restart", f"{service}.service")
+
+
+def apply(host: dict[str, Any], directory: Path, root: Path, *, booting: bool) -> list[str]:
+    """Make the gateway what it was told; return what changed. With RefusedError everything is as it was."""
+    holds = everything(host, directory)
+    files = planned(host, holds, root)
+    # one that is being provisioned for the first time is told, too: who finds the page on the WAN must not stay in
+    rules = transaction(host, holds["inbound"], untold=not any((directory / name).exists() for name in TOLD))
+    run("nft", "-c", "-f", "-", stdin=rules)
+    before = {file: current(file) for file in files}
+    changed = [file for file, (content, _) in files.items() if content != before[file]]
+    services = list(dict.fromkeys(files[file][1] for file in changed))
+    try:
+        for file in changed:
+            write(file, files[file][0])
+        if not booting:
+            wake(services)
+        run("nft", "-f", "-", stdin=rules)
+    except (OSError, RefusedError) as error:
+        for file in changed:
+            write(file, before[file])
+        if not booting:
+            for service in services:
+                with suppress(RefusedError):  # the first failure is the one that is told
+                    wake([service])
+        raise RefusedError(str(error)) from error
+    return [str(file) for file in changed]
+
+
+def main() -> None:
+    """Apply once; status 1 where something is refused."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("host", type=Path, help="what the host file says")
+    parser.add_argument("config", type=Path, help="the directory of what the device was told")
+    parser.add_argument("--booting", action="store_true", help="restart nothing: what reads the files starts later")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where /run and /sys are")
+    given = parser.parse_args()
+    lock = given.root / "run/gateway/lock"
+    lock.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            host = json.loads(given.host.read_text("utf-8"))
+            for file in apply(host, given.config, given.root, booting=given.booting):
+                print(f"[gateway-apply] changed {file}")  # noqa: T201 - the journal reads it
+        except RefusedError as error:
+            sys.exit("\n".join(f"[gateway-apply] {line}" for line in str(error).splitlines()))
+
+
+if __name__ == "__main__":
+    main()

@@ -113,6 +113,13 @@ def test_the_table_is_compared_to_the_sector(tmp_path: Path) -> None:
             disks.formats(box, passphrases={}, tables={SSD: wrong})
 
 
+def test_sabotages_of_the_disks_leave_disks_to_evaluate() -> None:
+    """Without any, disko does not evaluate: that shows nothing of a check."""
+    broken = [path for c in checks(pibox_layout()) for s in c.sabotages for path in s.settings]
+    assert "system.build.destroyFormatMount" in broken
+    assert "disko.devices" not in broken
+
+
 def test_slots_and_properties_are_compared(tmp_path: Path) -> None:
     wanted = {SSD: {"version": ["2"], "opens": ["/a", "/b"], "refuses": ["/c"]}}
     disks.opens(machine(tmp_path, luksDump="2\n"), containers=wanted)

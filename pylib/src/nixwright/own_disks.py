@@ -72,7 +72,9 @@ def _formats(layout: Layout, host_id: str | None) -> Iterator[Check]:
     cheap = _cheap_keys(layout)
     if cheap:
         differences.append(Difference("a passphrase is tried in no time, for machines without KVM", cheap))
-    sabotages = [Sabotage("not-formatted", "the script that formats does nothing", {"disko.devices": force({})})]
+    nothing = Apply(_pkgs.writeShellScriptBin, ("nothing", ":"))
+    idle: dict[str, Value] = {"system.build.destroyFormatMount": force(nothing)}
+    sabotages = [Sabotage("not-formatted", "the script that formats does nothing", idle)]
     pool = next(iter(layout.pools), None)
     if pool is not None:
         changed = {f"disko.devices.zpool.{pool.name}.rootFsOptions.compression": force("off")}

@@ -1,14 +1,15 @@
-"""The scenarios of kept paths, on machines that answer from a table: each is seen to pass, and to fail."""
+"""Scenarios of the two hosts, on machines that answer from a table: each is seen to pass, and to fail."""
 
 from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from nixwright.scenarios import persist
+from nixwright.scenarios import persist, wifi
 
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import QemuMachine
@@ -84,3 +85,41 @@ def test_the_same_machine() -> None:
 def test_another_machine(answers: list[tuple[str, str]]) -> None:
     with pytest.raises(AssertionError):
         persist.is_the_same_machine(machine(*answers))
+
+
+def test_keys_that_are_roots() -> None:
+    wifi.keys_are_roots(machine(("find /a", "600 root /a/x\n")), directories=["/a"])
+
+
+@pytest.mark.parametrize("line", ["644 root /a/x", "600 bas /a/x", "600 root /a/x\n640 root /a/y"])
+def test_keys_that_others_read(line: str) -> None:
+    with pytest.raises(AssertionError, match="others could read"):
+        wifi.keys_are_roots(machine(("find /a", f"{line}\n")), directories=["/a"])
+
+
+JOINED = [
+    ("multi-user", ""),
+    ("access-point", ""),
+    ("iw dev wlan0 link", ""),
+    ("ip -4 route", ""),
+    ("ping", ""),
+    ("Power save: off", ""),
+]
+
+
+def test_a_network_that_is_joined() -> None:
+    wifi.joins_by_itself(machine(*JOINED), interface="wlan0", gateway="10.44.0.1", power_save="off")
+
+
+@pytest.mark.parametrize("index", range(len(JOINED)))
+def test_a_network_that_is_not(index: int) -> None:
+    some = [*JOINED[:index], *JOINED[index + 1 :]]
+    with pytest.raises(AssertionError):
+        wifi.joins_by_itself(machine(*some), interface="wlan0", gateway="10.44.0.1", power_save="off")
+
+
+def test_the_profile_of_the_check_is_lines_as_nixos_escapes_them_itself() -> None:
+    test = (Path(__file__).parent.parent / "checks/pi4/wifi.nix").read_text(encoding="utf-8")
+    profile = test.partition("argument = ''\n")[2].partition("''")[0]
+    assert [line.strip() for line in profile.splitlines()][:3] == ["[connection]", "id=Home", "type=wifi"]
+    assert "\\n" not in profile

@@ -11,14 +11,16 @@ import re
 from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.errors import Mistake
 from nixwright.layout.paths import is_below
-from nixwright.nix.values import Text, pkgs
+from nixwright.nix.values import Override, Text, force, pkgs
 from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import InstallerWifi, KeptPath, WifiHardware, WifiNetwork
 from nixwright.record import field_origin, is_broken, record
 from nixwright.reference import AgeSecret, EnvironmentFile, Reference, Secret, SopsSecret, Use
 from nixwright.runbook import Phase, Step
+from nixwright.scenarios import wifi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from nixwright.parts.base import Fact
 
 PROFILES = "/etc/NetworkManager/system-connections"  # where NetworkManager looks for profiles of root's
+_TEST_KEY = "the key of a test"
+_GATEWAY = "10.44.0.1"
 _SSID_BYTES = 32  # IEEE 802.11
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
@@ -183,6 +187,51 @@ class Wifi(Part):
             fix = f'Persist(directories=[KeptDirectory("{PROFILES}", mode="0700")])'
             yield Mistake("Wifi.networks", what, PROFILES, "a path that stays", fix, field_origin(self, "networks"))
 
+    def checks(self, context: Context) -> Iterator[Check]:
+        """Two simulated radios: an access point with its own name space, and the host that joins it."""
+        if any(not isinstance(n.psk, EnvironmentFile) for n in self.networks):
+            return  # what encrypts for the host alone has no key for a VM
+        first = self.networks[0] if self.networks else None
+        ssid = first.ssid if first is not None else "Home"
+        yield Check(
+            "wifi",
+            "it joins its network by itself, with nobody logged in",
+            wifi.joins_by_itself,
+            {"interface": self.interface, "gateway": _GATEWAY, "power_save": "on" if self.power_save else "off"},
+            differences=[
+                Difference("simulated radios, and an access point on the second", _access_point(ssid, _TEST_KEY)),
+                Difference("what a person writes when the host is installed", self._written(ssid)),
+                Difference("a VM of a test has its WiFi turned off", {"networking.wireless.enable": Override(5, True)}),  # noqa: FBT003
+            ],
+            sabotages=[
+                Sabotage("another-key", "the network has another key", _access_point(ssid, "another test key", 5)),
+                Sabotage("asleep", "the radio sleeps", self._asleep()),
+            ],
+        )
+        if self.by == "NetworkManager":
+            world = f"z {PROFILES}/* 0644 root root -"
+            yield Check(
+                "wifi",
+                "the keys of its networks are root's alone",
+                wifi.keys_are_roots,
+                {"directories": [PROFILES, "/run/NetworkManager/system-connections"]},
+                sabotages=[Sabotage("readable", "everybody can read the profile", {"systemd.tmpfiles.rules": [world]})],
+            )
+
+    def _written(self, ssid: str) -> dict[str, Value]:
+        """What the install steps write, as a VM has it: the key is a test's."""
+        if not self.networks:
+            path, text = f"{PROFILES}/wifi.nmconnection", keyfile(ssid, _TEST_KEY)
+        else:
+            path, text = str(self.networks[0].psk.at), "".join(f"{n.name}={_TEST_KEY}\n" for n in self.networks)
+        rule: Value = {"mode": "0600", "argument": text}  # NixOS escapes its lines
+        return {f'systemd.tmpfiles.settings.wifi-key."{path}"."f+"': rule}
+
+    def _asleep(self) -> dict[str, Value]:
+        if self.by == "NetworkManager":
+            return {"networking.networkmanager.wifi.powersave": force(not self.power_save)}
+        return {"services.udev.extraRules": force("")}
+
     def steps(self, context: Context) -> Iterator[Step]:
         """Put the profile where the first boot finds it; look whether it holds."""
         if self.by == "NetworkManager" and not self.networks:
@@ -231,6 +280,36 @@ def _install_profile(context: Context) -> Step:
         why = "NetworkManager has it from the first boot on. The key is asked for; it is in no shell history."
         commands = made + ask_for_profile(f"{directory}/wifi.nmconnection")
     return Step(Phase.SECRETS, "The profile of the WiFi", why, commands, expect)
+
+
+def _access_point(ssid: str, key: str, priority: int = 100) -> dict[str, Value]:
+    """An access point with DHCP, on the second of two simulated radios, in a name space of its own."""
+    said = {"interface": "wlan1", "ssid": ssid, "hw_mode": "g", "channel": "1", "wpa": "2", "wpa_key_mgmt": "WPA-PSK"}
+    said |= {"rsn_pairwise": "CCMP", "wpa_passphrase": key}
+    text = "".join(f"{name}={value}\n" for name, value in said.items())
+    if priority != 100:  # noqa: PLR2004 - a plain definition
+        return {'environment.etc."access-point.conf".text': Override(priority, text)}
+    script = (
+        # not by a device unit: its 90 seconds are short for machines without KVM
+        "until test -e /sys/class/net/wlan1; do sleep 1; done\n"
+        "ip netns add ap\n"
+        'iw phy "$(cat /sys/class/net/wlan1/phy80211/name)" set netns name ap\n'
+        f"ip -n ap address add {_GATEWAY}/24 dev wlan1\n"
+        "ip netns exec ap hostapd -B /etc/access-point.conf\n"
+        "exec ip netns exec ap dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=wlan1"
+        " --dhcp-range=10.44.0.100,10.44.0.150 --dhcp-leasefile=/run/access-point.leases --pid-file\n"
+    )
+    unit: Value = {
+        "wantedBy": ["multi-user.target"],
+        "path": [pkgs.iproute2, pkgs.iw, pkgs.hostapd, pkgs.dnsmasq],
+        "script": script,
+    }
+    return {
+        "boot.kernelModules": ["mac80211_hwsim"],
+        "boot.extraModprobeConfig": "options mac80211_hwsim radios=2\n",
+        'environment.etc."access-point.conf".text': text,
+        "systemd.services.access-point": unit,
+    }
 
 
 def _key(network: Network) -> tuple[Value, str]:

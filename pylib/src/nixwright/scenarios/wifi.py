@@ -1,0 +1,31 @@
+"""WiFi: the host joins a network by itself, over simulated radios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nixwright.scenarios.driver import seconds
+from nixwright.scenarios.installed import is_up
+
+if TYPE_CHECKING:
+    from nixwright.scenarios.driver import BaseMachine, QemuMachine
+
+
+def joins_by_itself(machine: QemuMachine, *, interface: str, gateway: str, power_save: str) -> None:
+    """Nobody logs in: the host is associated, has a lease, reaches the access point, and sleeps only where it may."""
+    is_up(machine)
+    machine.wait_for_unit("access-point.service")
+    machine.wait_until_succeeds(f"iw dev {interface} link | grep -F 'Connected to'", timeout=seconds(600))
+    machine.wait_until_succeeds(f"ip -4 route show dev {interface} | grep -F 'default via {gateway}'")
+    machine.wait_until_succeeds(f"ping -c 1 -W 20 -I {interface} {gateway}")
+    # whoever drives the interface says so a moment after it is up
+    machine.wait_until_succeeds(f"iw dev {interface} get power_save | grep -Fx 'Power save: {power_save}'")
+
+
+def keys_are_roots(machine: BaseMachine, *, directories: list[str]) -> None:
+    """What holds a network's key can be read by root alone."""
+    for directory in directories:
+        listed = machine.succeed(f"find {directory} -type f -printf '%m %u %p\\n' 2>/dev/null || true")
+        for line in listed.splitlines():
+            if not line.startswith("600 root "):
+                raise AssertionError(f"others could read a network's key: {line}")

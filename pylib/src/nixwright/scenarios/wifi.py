@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nixwright.scenarios.boots import wait_for_boot
 from nixwright.scenarios.driver import seconds
-from nixwright.scenarios.installed import is_up
 
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import BaseMachine, QemuMachine
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def joins_by_itself(machine: QemuMachine, *, interface: str, gateway: str, power_save: str) -> None:
     """Nobody logs in: the host is associated, has a lease, reaches the access point, and sleeps only where it may."""
-    is_up(machine)
+    wait_for_boot(machine)
     machine.wait_for_unit("access-point.service")
     machine.wait_until_succeeds(f"iw dev {interface} link | grep -F 'Connected to'", timeout=seconds(600))
     machine.wait_until_succeeds(f"ip -4 route show dev {interface} | grep -F 'default via {gateway}'")

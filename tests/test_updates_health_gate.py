@@ -1,0 +1,384 @@
+"""The health gate as a program: a device of fake `rauc`, `systemctl` and `ip`, whose answers are files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nixwright.parts.programs import health_gate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROGRAM = Path(health_gate.__file__)
+SYSTEMCTL = """#!/bin/sh
+[ "$1" = reboot ] && exec touch "$DEVICE/rebooted"
+where=system
+while [ "$1" != -- ]; do case $1 in --machine=*) where=${1#--machine=};; esac; shift; done; shift
+for unit; do
+  [ -e "$DEVICE/$where/$unit" ] && cat "$DEVICE/$where/$unit" || printf 'LoadState=not-found\\nActiveState=inactive\\n'
+  echo
+done
+"""
+RAUC = """#!/bin/sh
+case "$1 $2" in
+  "status --output-format=json") cat "$DEVICE/status";;
+  "status mark-good") [ -e "$DEVICE/deaf" ] && { echo "no boot loader" >&2; exit 1; }; echo "$3" >>"$DEVICE/marked";;
+esac
+"""
+IP = """#!/bin/sh
+[ -e "$DEVICE/net/$5" ] || { echo "Device \\"$5\\" does not exist." >&2; exit 1; }
+cat "$DEVICE/net/$5"
+"""
+
+
+def status(booted: str = "boot.0") -> Any:
+    """What RAUC prints, as version 1.15 does."""
+    slots = []
+    for index, name in enumerate("AB"):
+        state = "booted" if booted == f"boot.{index}" else "inactive"
+        about = {
+            "class": "boot",
+            "type": "vfat",
+            "bootname": name,
+            "state": state,
+            "parent": None,
+            "boot_status": "good",
+        }
+        root = {"class": "rootfs", "type": "raw", "bootname": None, "state": "active", "parent": f"boot.{index}"}
+        slots += [{f"boot.{index}": about}, {f"rootfs.{index}": root}]
+    return {"compatible": "gw", "variant": "", "booted": booted, "boot_primary": booted, "slots": slots}
+
+
+def address(*addresses: str, up: bool = True, scope: str = "global") -> Any:
+    flags = ["BROADCAST", *(["UP"] if up else [])]
+    return [{"ifname": "lan", "flags": flags, "addr_info": [{"local": a, "scope": scope} for a in addresses]}]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A directory that stands for a device."""
+
+    at: Path
+
+    def unit(self, name: str, state: str = "active", *, start: str = "a1", manager: str = "system") -> None:
+        """Have a unit."""
+        path = self.at / manager / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"LoadState=loaded\nActiveState={state}\nInvocationID={start}\nNRestarts=0\n")
+
+    def interface(self, name: str, about: Any) -> None:
+        """Have an interface."""
+        (self.at / "net").mkdir(exist_ok=True)
+        (self.at / "net" / name).write_text(json.dumps(about))
+
+    def passed(self, slots: Mapping[str, str]) -> None:
+        """Have slots that passed before, each with a system."""
+        (self.at / "good.json").write_text(json.dumps(slots))
+
+    @property
+    def system(self) -> str:
+        """The system that runs."""
+        return str((self.at / "running").resolve())
+
+    @property
+    def good(self) -> Any:
+        """What is written down of the slots."""
+        path = self.at / "good.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    @property
+    def marked(self) -> list[str]:
+        """The slots that RAUC was told to be good."""
+        path = self.at / "marked"
+        return path.read_text().split() if path.exists() else []
+
+    @property
+    def rebooted(self) -> bool:
+        """Whether it was told to."""
+        return (self.at / "rebooted").exists()
+
+    def arguments(self, *more: str, sustained: float = 0.3, within: float = 0.2) -> list[str]:
+        """The program's command line."""
+        return [
+            *("--unit=dnsmasq.service", "--interface=lan", "--reboot", "--every=0.1"),
+            *(f"--sustained={sustained}", f"--within={within}"),
+            *(f"--{name}={self.at / file}" for name, file in FILES.items()),
+            *more,
+        ]
+
+    def run(self, *more: str, sustained: float = 0.3, within: float = 0.2) -> subprocess.CompletedProcess[str]:
+        """Run the program to its end."""
+        argv = [sys.executable, str(PROGRAM), *self.arguments(*more, sustained=sustained, within=within)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+
+FILES = {"required": "required.json", "good": "good.json", "system": "running", "command-line": "cmdline"}
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+    """A device that is well."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in {"systemctl": SYSTEMCTL, "rauc": RAUC, "ip": IP}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("DEVICE", str(tmp_path))
+    (tmp_path / "this-system").mkdir()
+    (tmp_path / "running").symlink_to("this-system")
+    (tmp_path / "cmdline").write_text("console=ttyS2,1500000 rauc.slot=boot.0 init=/nix/store/x/init\n")
+    (tmp_path / "status").write_text(json.dumps(status()))
+    device = Device(tmp_path)
+    device.unit("dnsmasq.service")
+    device.interface("lan", address("172.20.30.1"))
+    return device
+
+
+def test_a_slot_that_stays_well_is_good(device: Device) -> None:
+    done = device.run()
+    assert (done.returncode, done.stdout) == (0, "boot.0 is good: well for 0.3 s\n")
+    assert device.marked == ["boot.0"]
+    assert device.good == {"boot.0": device.system}
+    assert not device.rebooted
+
+
+def test_it_is_well_for_the_whole_time_before_it_is_marked(device: Device) -> None:
+    argv = [sys.executable, str(PROGRAM), *device.arguments(sustained=3, within=0)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as gate:
+        with pytest.raises(subprocess.TimeoutExpired):
+            gate.wait(1.5)
+        assert not device.marked
+        device.unit("dnsmasq.service", "failed")
+        out, _ = gate.communicate(timeout=30)
+    assert gate.returncode == 1
+    assert "not well: dnsmasq.service is failed" in out
+    assert not device.marked
+    assert not device.good
+
+
+def test_a_unit_that_starts_again_meanwhile_was_not_well(device: Device) -> None:
+    argv = [sys.executable, str(PROGRAM), *device.arguments(sustained=2, within=60)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as gate:
+        with pytest.raises(subprocess.TimeoutExpired):
+            gate.wait(1)
+        device.unit("dnsmasq.service", start="b2")
+        out, _ = gate.communicate(timeout=30)
+    assert gate.returncode == 0
+    assert out.splitlines() == [
+        "not well: dnsmasq.service started again",
+        "boot.0 is good: well for 2 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.unit("dnsmasq.service", "activating"), "dnsmasq.service is activating"),
+        (lambda d: (d.at / "system/dnsmasq.service").unlink(), "dnsmasq.service is not-found"),
+        (lambda d: (d.at / "system/dnsmasq.service").write_text("nonsense\n"), "dnsmasq.service is unknown"),
+        (lambda d: (d.at / "system/dnsmasq.service").write_text(""), "systemctl tells of 0 units in place of 1"),
+        (lambda d: d.interface("lan", address()), "lan has no address"),
+        (lambda d: d.interface("lan", address("fe80::1", scope="link")), "lan has no address"),
+        (lambda d: d.interface("lan", address("172.20.30.1", up=False)), "lan is down"),
+        (lambda d: d.interface("lan", []), "ip tells nothing of lan"),
+        (lambda d: (d.at / "net/lan").write_text("[{"), "what ip says of lan is no JSON"),
+        (lambda d: (d.at / "net/lan").unlink(), 'ip -j fails: Device "lan" does not exist.'),
+        (lambda d: (d.at / "cmdline").write_text("quiet\n"), "does not say which slot was booted"),
+        (lambda d: (d.at / "cmdline").write_text("rauc.slot=boot.0 rauc.slot=boot.1\n"), "does not say which slot"),
+        (lambda d: (d.at / "status").write_text('{"booted'), "what rauc status prints is no JSON"),
+        (lambda d: (d.at / "status").write_text("[]"), "rauc status lists no slots"),
+        (lambda d: (d.at / "status").write_text(json.dumps(status("boot.1"))), "does not say that boot.0 is booted"),
+        (lambda d: (d.at / "deaf").touch(), "rauc status fails: no boot loader"),
+        (lambda d: (d.at / "running").unlink(), "No such file or directory"),
+        (lambda d: (d.at / "required.json").write_text('["dnsmasq.service"'), "required.json is no JSON"),
+        (lambda d: (d.at / "required.json").write_text('{"dnsmasq.service": 1}'), "is no list of units"),
+        (lambda d: (d.at / "required.json").write_text('["dnsmasq.service", 7]'), "is no list of units"),
+        (lambda d: (d.at / "required.json").write_text('["dnsmasq.service", ""]'), "is no list of units"),
+        (lambda d: (d.at / "required.json").write_text('["--version"]'), "is no list of units"),
+        (lambda d: (d.at / "required.json").write_bytes(b"\xff"), "cannot be read"),
+        (lambda d: (d.at / "required.json").write_text('["web.service"]'), "web.service is not-found"),
+        (lambda d: (d.at / "required.json").mkdir(), "cannot be read"),
+    ],
+)
+def test_what_is_not_well_is_not_marked(device: Device, change: Any, said: str) -> None:
+    change(device)
+    done = device.run(sustained=0, within=0)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert not device.marked
+    assert not device.good
+    assert not device.rebooted  # no other slot ever passed
+
+
+def test_what_the_device_was_told_to_require(device: Device) -> None:
+    (device.at / "required.json").write_text('["web.service", "appsvc@app.service", "getty@tty1.service"]')
+    device.unit("web.service")
+    device.unit("getty@tty1.service")
+    device.unit("app.service", "failed", manager="appsvc@.host")
+    assert "not well: app.service is failed" in device.run("--user=appsvc", sustained=0).stdout
+    device.unit("app.service", manager="appsvc@.host")
+    assert device.run("--user=appsvc", sustained=0).returncode == 0
+    (device.at / "required.json").write_text("[]")
+    assert device.run(sustained=0).returncode == 0
+
+
+def test_a_slot_that_passed_before_keeps_its_tries_though_it_is_not_well(device: Device) -> None:
+    device.passed({"boot.0": device.system, "boot.1": "/nix/store/older"})
+    device.interface("lan", address())
+    done = device.run()
+    assert done.returncode == 1
+    assert device.marked == ["boot.0"]
+    assert not device.rebooted
+    assert done.stdout.splitlines()[-1] == "boot.0 does not pass"
+
+
+def test_another_system_in_the_slot_has_not_passed(device: Device) -> None:
+    device.passed({"boot.0": "/nix/store/older", "boot.1": "/nix/store/another"})
+    device.interface("lan", address())
+    assert device.run().returncode == 1
+    assert not device.marked
+    assert device.rebooted
+    assert device.good["boot.0"] == "/nix/store/older"
+
+
+@pytest.mark.parametrize("broken", ["status", "deaf", "running"])
+def test_an_update_that_breaks_updating_falls_back(device: Device, broken: str) -> None:
+    device.passed({"boot.1": "/nix/store/another"})
+    if broken == "deaf":
+        (device.at / "deaf").touch()
+    else:
+        (device.at / broken).unlink()
+    assert device.run(sustained=0).returncode == 1
+    assert not device.marked
+    assert device.rebooted == (broken != "running")  # without it nothing is known of the slot either
+
+
+def test_no_reboot_where_the_host_file_wants_none(device: Device) -> None:
+    device.passed({"boot.1": "/nix/store/another"})
+    device.interface("lan", address())
+    argv = [a for a in device.arguments() if a != "--reboot"]
+    done = subprocess.run([sys.executable, str(PROGRAM), *argv], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert not device.rebooted
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"boot.0": 1}', '{"boot.0"', "\0"])
+def test_what_is_written_down_of_the_slots_counts_only_whole(device: Device, text: str) -> None:
+    (device.at / "good.json").write_text(text)
+    device.interface("lan", address())
+    assert device.run().returncode == 1
+    assert not device.marked
+    device.interface("lan", address("172.20.30.1"))
+    assert device.run().returncode == 0
+    assert device.good == {"boot.0": device.system}
+
+
+def mutated(text: str) -> st.SearchStrategy[bytes]:
+    """A text with some bytes at random."""
+    edits = st.lists(st.tuples(st.integers(0, len(text) - 1), st.integers(0, 255)), min_size=1, max_size=4)
+
+    def edit(changes: list[tuple[int, int]]) -> bytes:
+        data = bytearray(text.encode())
+        for at, byte in changes:
+            data[at] = byte
+        return bytes(data)
+
+    return edits.map(edit)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_bytes_at_random_are_understood_or_refused(
+    data: st.DataObject, device: Device, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {
+        "rauc": json.dumps(status()),
+        "systemctl": "LoadState=loaded\nActiveState=active\n",
+        "required": '["a.service"]',
+    }
+    texts["ip"] = json.dumps(address("172.20.30.1"))
+    which = data.draw(st.sampled_from(sorted(texts)))
+    raw = data.draw(mutated(texts[which]))
+    calls: list[tuple[str, ...]] = []
+
+    def run(command: tuple[str, ...], **_: object) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        if command[:3] == ("rauc", "status", "mark-good"):
+            return subprocess.CompletedProcess(command, 0, "", "")
+        said = raw if command[0] == which else texts[command[0]].encode()
+        text = said.decode()  # raises UnicodeDecodeError, as subprocess does: a ValueError
+        if command[0] == "systemctl" and which != "systemctl":
+            text = f"{text}\n" * (len(command) - command.index("--") - 1)
+        return subprocess.CompletedProcess(command, 0, text, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for name in ("good.json", "required.json"):
+        (device.at / name).unlink(missing_ok=True)
+    if which == "required":
+        (device.at / "required.json").write_bytes(raw)
+    status_of = health_gate.main(device.arguments(sustained=0, within=0))
+    marked = any(c[:3] == ("rauc", "status", "mark-good") for c in calls)
+    assert marked == (status_of == 0), capsys.readouterr().out
+    if marked and which == "required":
+        names = json.loads(raw)
+        assert isinstance(names, list)
+        assert all(isinstance(n, str) and n.endswith((".service", ".socket", ".target")) for n in names)
+    if marked and which == "rauc":
+        found = json.loads(raw)
+        assert found["booted"] in {"boot.0", found["slots"][0]["boot.0"]["bootname"]}
+    if marked and which == "systemctl":
+        assert b"ActiveState=active" in raw
+
+
+class Power:
+    """It goes away before the step of that number."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def through(self, real: Any) -> Any:
+        """Return a call that takes one step."""
+
+        def step(*arguments: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise SystemExit
+            return real(*arguments)
+
+        return step
+
+
+def test_a_power_cut_while_it_is_written_down_leaves_the_old_or_the_new(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"boot.1": "/nix/store/another"}
+    new = old | {"boot.0": "/nix/store/new"}
+    seen = []
+    for steps in range(40):
+        device.passed(old)
+        power = Power(steps)
+        with monkeypatch.context() as patched:
+            for name in ("fsync", "open", "close"):
+                patched.setattr(os, name, power.through(getattr(os, name)))
+            patched.setattr(Path, "replace", power.through(Path.replace))
+            try:
+                health_gate.remember(device.at / "good.json", "boot.0", "/nix/store/new")
+                break
+            except SystemExit:
+                seen.append(device.good)
+    assert seen.count(old) >= 2
+    assert seen.count(new) >= 2
+    assert all(found in (old, new) for found in seen)
+    assert device.good == new

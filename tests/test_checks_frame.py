@@ -110,6 +110,15 @@ def test_a_container_has_one_generation() -> None:
     assert "specialisation" not in render.test_text(together(SEES), several)
 
 
+def test_a_container_takes_keys_of_who_has_no_password() -> None:
+    """Its sshd has no PAM: without it, who has no password at all counts as locked."""
+    contained = together(Check("network", "it is up", lonely, {"port": 1}, container=True))
+    nobodys = Machine("attic", frozenset(), (), no_password=("ada",))
+    assert 'users.users.ada.hashedPassword = lib.mkDefault "*";' in render.test_text(contained, nobodys)
+    assert "hashedPassword" not in render.test_text(contained, MACHINE)
+    assert "hashedPassword" not in render.test_text(together(SEES), nobodys)
+
+
 def test_what_a_check_keeps_is_not_left_out() -> None:
     kept = Check("network", "x", lonely, {"port": 1}, keeps=["board"])
     assert "board.nix" not in render.test_text(together(SEES, kept), MACHINE)

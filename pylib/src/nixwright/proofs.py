@@ -56,7 +56,8 @@ def machine(
         differences.append(Difference("the passwords are on the host's own disk", passwords))
     differences += [d for p in parts for d in p.in_vm(context)]
     generations = any(s.path[0] == "specialisation" for s in settings)
-    return Machine(host.name, names, tuple(differences), generations=generations)
+    without = tuple(u.name for u in host.users if u.password is None)
+    return Machine(host.name, names, tuple(differences), generations=generations, no_password=without)
 
 
 def facts(host: Host, tests: Sequence[Test], machine: Machine, modules: Mapping[str, str]) -> list[Facts]:

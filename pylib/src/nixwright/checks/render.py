@@ -14,7 +14,7 @@ from nixwright.checks.source import Sources
 from nixwright.errors import Mistake
 from nixwright.nix.module import module_text
 from nixwright.nix.scope import free_names
-from nixwright.nix.values import Apply, Commented, Function, NixPath, Ref, Text, force
+from nixwright.nix.values import Apply, Commented, Function, NixPath, Ref, Text, default, force
 from nixwright.options.settings import parse_path
 from nixwright.record import origin_of
 
@@ -50,6 +50,7 @@ class Machine:
     modules: frozenset[str]
     differences: tuple[Difference, ...]
     generations: bool = False  # whether it has specialisations
+    no_password: tuple[str, ...] = ()  # users that have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,11 @@ def _machine(test: Test, machine: Machine) -> dict[str, Value]:
 
 
 def _of_containers(machine: Machine) -> list[Difference]:
-    return [_SHORT, _ONE_GENERATION] if machine.generations else [_SHORT]
+    found = [_SHORT, _ONE_GENERATION] if machine.generations else [_SHORT]
+    if machine.no_password:
+        locked = {f"users.users.{user}.hashedPassword": default("*") for user in machine.no_password}
+        found.append(Difference("a container's sshd has no PAM, and counts who has no password as locked", locked))
+    return found
 
 
 def _assertions(check: Check) -> Iterator[Value]:

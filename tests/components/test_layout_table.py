@@ -19,7 +19,7 @@ from nixwright.layout.lower import partition_attrs
 from programs import need
 
 if TYPE_CHECKING:
-    from nixwright.layout.disk import Length
+    from nixwright.layout.partition import Length
 
 ARGUMENTS = json.loads((Path(__file__).parents[1] / "data" / "layout-sgdisk-arguments.json").read_text())
 RANDOM_LAYOUTS = 500

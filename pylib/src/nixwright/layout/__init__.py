@@ -1,9 +1,11 @@
 """Disk layouts: partition tables, LUKS containers, ZFS pools, file systems and swap, in typed quantities."""
 
 from nixwright.layout.content import ESP, Ext4, F2fs, KeyFile, Luks, Passphrase, Squashfs, Swap, Vfat
-from nixwright.layout.disk import GPT, Disk, Partition, Raw, Soldered
+from nixwright.layout.disk import GPT, Disk, Soldered
+from nixwright.layout.partition import Partition, Raw
 from nixwright.layout.pool import Dataset, Zpool
 from nixwright.layout.sizes import REST, GiB, KiB, MiB, Sectors
+from nixwright.layout.slots import Slots
 
 __all__ = [
     "ESP",
@@ -22,6 +24,7 @@ __all__ = [
     "Passphrase",
     "Raw",
     "Sectors",
+    "Slots",
     "Soldered",
     "Squashfs",
     "Swap",

@@ -12,8 +12,9 @@ from nixwright.layout.sizes import SECTOR, Rest
 
 if TYPE_CHECKING:
     from nixwright.layout.content import Content
-    from nixwright.layout.disk import Disk, Partition
+    from nixwright.layout.disk import Disk
     from nixwright.layout.model import Layout, Mount
+    from nixwright.layout.partition import Partition
     from nixwright.layout.pool import Zpool
 
 Data = dict[str, Any]

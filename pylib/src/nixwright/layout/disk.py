@@ -6,116 +6,124 @@ import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from nixwright.errors import Mistake
-from nixwright.layout.content import ESP, Content, Ext4, F2fs, Luks, Squashfs, Swap, Vfat  # noqa: F401 - Content is them
-from nixwright.layout.pool import Member
-from nixwright.layout.sizes import GiB, KiB, MiB, Rest, Sectors, told
-from nixwright.layout.table import ALIGNMENT, MIN_DISK, Table
+from nixwright.layout.partition import Length, Partition, Raw
+from nixwright.layout.sizes import SECTOR, MiB, Rest, Sectors, told
+from nixwright.layout.slots import Slots
+from nixwright.layout.table import ALIGNMENT, FIRST_USABLE, MIN_DISK, Table
 from nixwright.record import record
-from nixwright.unseen import is_broken, is_open, is_unseen
+from nixwright.unseen import independent, is_broken, is_open, is_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LABEL_LIMIT = 36  # UTF-16 units: a GPT entry keeps 72 bytes for it
 _STABLE = re.compile(r"/dev/disk/by-(id|path)/[A-Za-z0-9_.:=@+-]+")
 _SOLDERED = re.compile(r"/dev/mmcblk[0-9]+")
-_TYPE = re.compile(r"[0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# What shell, sgdisk's own syntax and disko's scripts take without any escaping.
-_LABEL = re.compile(r"[A-Za-z0-9#+.=@_()-]([A-Za-z0-9 #+.=@_()-]*[A-Za-z0-9#+.=@_()-])?")
+LEAST_REST = MiB(64)  # of a partition that takes the rest at first boot: f2fs wants some 40
 
-Length: TypeAlias = KiB | MiB | GiB | Sectors
-
-
-@record
-class Partition:
-    """A partition. `size` is typed, or `REST` for the last; `start` only where it is not the next free MiB.
-
-    `type` is a code of sgdisk (`EF00`) or a GUID; by itself it follows from the content. No content leaves it raw.
-    """
-
-    label: str
-    size: Length | Rest
-    content: Content | None = None
-    start: Length | None = None
-    type: str | None = None
-
-    def wrong(self) -> Iterator[Mistake]:
-        """Labels and types that GPT refuses."""
-        units = len(self.label.encode("utf-16-le", "surrogatepass")) // 2
-        if units > _LABEL_LIMIT:
-            shorter = repr(self.label[:_LABEL_LIMIT].rstrip())
-            yield Mistake("label", "the label is too long", f"{units} UTF-16 units", "36 at most", shorter)
-        elif not _LABEL.fullmatch(self.label):
-            allowed = "letters, digits, spaces within and # + - . = @ _ ( )"
-            yield Mistake("label", "is no partition label", repr(self.label), allowed, 'as in "luks key"')
-        if self.type is not None and not _TYPE.fullmatch(self.type):
-            allowed = "four hexadecimal digits as `sgdisk -L` lists them, or a GUID"
-            yield Mistake("type", "is no partition type", repr(self.type), allowed, '"EF00"')
-
-    @property
-    def code(self) -> str:
-        """The type for sgdisk: said, or following from the content."""
-        if self.type is not None:
-            return self.type
-        return {ESP: "EF00", Swap: "8200", Luks: "8309", Member: "BF00"}.get(type(self.content), "8300")
-
-    @property
-    def name(self) -> str:
-        """What disko calls it: the label, with a hyphen for what would need quotes in Nix."""
-        return re.sub(r"[^A-Za-z0-9_-]+", "-", self.label).strip("-")
-
-
-@record
-class Raw:
-    """Space outside every partition: a boot loader at the sector where the boot ROM looks, or a gap left free.
-
-    `file` is where the image lies on the machine that installs; it is written when the disk is formatted.
-    """
-
-    name: str
-    start: Length
-    size: Length
-    file: str | None = None
+Slice: TypeAlias = Partition | Raw | Slots
 
 
 @record
 class _Slices:
     """The fields of `GPT`, which takes them by position."""
 
-    slices: tuple[Partition | Raw, ...]
+    slices: tuple[Slice, ...]
 
     def wrong(self) -> Iterator[Mistake]:
-        """Doubled labels, REST anywhere but at the end, overlaps."""
+        """Doubled labels, REST anywhere but at the end, overlaps, and what cannot be made in that order."""
+        if any(isinstance(s, Slots) and is_open((s.boot, s.root, s.start)) for s in self.slices):
+            return
+        wrong_slots = list(_slots(self.slices))
+        if wrong_slots:
+            yield from wrong_slots
+            return
         labels: set[str] = set()
-        for index, part in enumerate(self.slices):
-            if not isinstance(part, Partition) or is_unseen(part.label):
-                continue
-            if part.name in labels:
-                yield Mistake(f"slices[{index}]", "two partitions of one label", repr(part.label), "", "rename one")
-            labels.add(part.name)
-        sizes = [s.size for s in self.slices if isinstance(s, Partition)]
+        for index, one in enumerate(self.slices):
+            for part in laid((one,)):
+                if not isinstance(part, Partition) or is_unseen(part.label):
+                    continue
+                if part.name in labels:
+                    yield Mistake(f"slices[{index}]", "two partitions of one label", repr(part.label), "", "rename one")
+                labels.add(part.name)
+        sizes = [s.size for s in laid(self.slices) if isinstance(s, Partition)]
         if any(isinstance(s, Rest) for s in sizes[:-1]):
             yield Mistake("", "only the last partition can take the rest", "REST before the end", "", "move it last")
             return
-        yield from overlaps(self.slices)
+        yield from independent(_first_boot(self.slices), overlaps(self.slices))
 
 
 class GPT(_Slices):
     """A GUID partition table; its partitions stand in the order in which they are numbered and made."""
 
-    def __init__(self, *slices: Partition | Raw) -> None:
-        """Take partitions and raw spaces, in their order on the disk."""
+    def __init__(self, *slices: Slice) -> None:
+        """Take partitions, slots and raw spaces, in their order on the disk."""
         super().__init__(slices=slices)
 
     @property
     def partitions(self) -> tuple[Partition, ...]:
-        """The partitions, the first has number 1."""
-        return tuple(s for s in self.slices if isinstance(s, Partition))
+        """The partitions, those of slots too; the first has number 1."""
+        return tuple(s for s in laid(self.slices) if isinstance(s, Partition))
+
+    @property
+    def slots(self) -> Slots | None:
+        """The slots A and B, or None."""
+        return next((s for s in self.slices if isinstance(s, Slots)), None)
 
     @property
     def raws(self) -> tuple[Raw, ...]:
         """What stands outside the partitions."""
         return tuple(s for s in self.slices if isinstance(s, Raw))
+
+
+def laid(slices: tuple[Slice, ...]) -> tuple[Partition | Raw, ...]:
+    """Return what stands on the disk, with the four partitions in place of slots."""
+    return tuple(one for s in slices for one in (s.partitions if isinstance(s, Slots) else (s,)))
+
+
+def _slots(slices: tuple[Slice, ...]) -> Iterator[Mistake]:
+    """Slots stand once, and first: the image ends with slot A."""
+    found = [s for s in slices if isinstance(s, Slots)]
+    if not found:
+        return
+    if len(found) > 1:
+        yield Mistake("", "slots A and B stand twice", f"{len(found)} of Slots", "one", "leave one out")
+        return
+    before = [s for s in slices[: slices.index(found[0])] if isinstance(s, Partition)]
+    if before:
+        what, fix = "slots come before every other partition", "put Slots(...) first"
+        yield Mistake("", what, f"{before[0].label!r} before them", "", fix)
+    for index, part in enumerate(slices):
+        if isinstance(part, Partition) and part not in before and not part.at_first_boot:
+            what = "the image holds slot A alone: what comes behind is made at first boot"
+            yield Mistake(f"slices[{index}]", what, repr(part.label), "", "at_first_boot=True")
+
+
+def _first_boot(slices: tuple[Slice, ...]) -> Iterator[Mistake]:
+    """What is made at first boot comes last, and fits into no gap: systemd-repart takes the smallest place that fits.
+
+    A gap may hold a boot loader, which has no entry in the table.
+    """
+    parts = [s for s in laid(slices) if isinstance(s, Partition)]
+    later = next((i for i, p in enumerate(parts) if p.at_first_boot), len(parts))
+    for part in parts[later:]:
+        if not part.at_first_boot:
+            what = "stands behind one that is made at first boot"
+            yield Mistake("", what, repr(part.label), "", "put it before, or say at_first_boot=True of it")
+            return
+    try:
+        spans = places(slices) if parts[later:] else []
+    except ValueError:  # `overlaps` tells of it
+        return
+    gap = max(
+        (first - last - 1 for (_, last), (first, _) in zip([(0, FIRST_USABLE - 1), *spans], spans, strict=False)),
+        default=0,
+    )
+    for part in parts[later:]:
+        least = LEAST_REST if isinstance(part.size, Rest) else part.size
+        if least.sectors <= gap and part is not parts[0]:
+            what = f"systemd-repart would put {part.label!r} into a gap between the partitions"
+            given, allowed = told(least.bytes), f"more than the {told(gap * SECTOR)} of the gap"
+            yield Mistake("", what, given, allowed, "make it larger, or leave no gap")
 
 
 @record
@@ -162,6 +170,11 @@ class Disk:
             yield from _fits(self.table, self.size.bytes)
 
     @property
+    def flashed(self) -> bool:
+        """Whether an image is written to it as a whole: one with slots is, any other is partitioned in place."""
+        return self.table.slots is not None
+
+    @property
     def path(self) -> str:
         """The device's path."""
         return self.device if isinstance(self.device, str) else self.device.device
@@ -174,7 +187,7 @@ class Disk:
         return f"{self.path}{'-part' if isinstance(self.device, str) else 'p'}{number}"
 
 
-def places(slices: tuple[Partition | Raw, ...], size: int | None = None) -> list[tuple[int, int]]:
+def places(slices: tuple[Slice, ...], size: int | None = None) -> list[tuple[int, int]]:
     """Return first and last sector of every partition, as sgdisk will write them.
 
     `size` of the disk in bytes; without it the disk is as large as it must be, and REST ends one MiB after its start.
@@ -188,7 +201,7 @@ def places(slices: tuple[Partition | Raw, ...], size: int | None = None) -> list
     return table.places
 
 
-def starts(slices: tuple[Partition | Raw, ...]) -> list[tuple[Partition, Length | None]]:
+def starts(slices: tuple[Slice, ...]) -> list[tuple[Partition, Length | None]]:
     """Return every partition with the start that sgdisk must be told, None where its own default is right.
 
     Its default is the start of the largest free space, which after a gap is not always the next: from the first start
@@ -197,7 +210,7 @@ def starts(slices: tuple[Partition | Raw, ...]) -> list[tuple[Partition, Length 
     table = Table(MIN_DISK)
     found: list[tuple[Partition, Length | None]] = []
     said = False
-    for part in slices:
+    for part in laid(slices):
         if not isinstance(part, Partition):
             continue
         start = part.start
@@ -212,18 +225,19 @@ def starts(slices: tuple[Partition | Raw, ...]) -> list[tuple[Partition, Length 
     return found
 
 
-def overlaps(slices: tuple[Partition | Raw, ...]) -> Iterator[Mistake]:
+def overlaps(slices: tuple[Slice, ...]) -> Iterator[Mistake]:
     """Yield a mistake for each pair of slices that share sectors, and for what would lie on the table itself."""
-    if is_open(slices) or any(is_broken(size) for s in slices for size in (s.size, s.start)):
+    whole = () if is_open(slices) else laid(slices)
+    if not whole or any(is_broken(size) for s in whole for size in (s.size, s.start)):
         return
     try:
         found = places(slices)
     except ValueError as error:
         yield Mistake("", str(error), "", "", "change start= or size= of one of them")
         return
-    partitions = [s for s in slices if isinstance(s, Partition)]
+    partitions = [s for s in whole if isinstance(s, Partition)]
     spans = [(p.label, *place) for p, place in zip(partitions, found, strict=True)]
-    for raw in (s for s in slices if isinstance(s, Raw)):
+    for raw in (s for s in whole if isinstance(s, Raw)):
         first, last = raw.start.sectors, raw.start.sectors + raw.size.sectors - 1
         for label, other_first, other_last in [("the partition table", 0, 33), *spans]:
             if first <= other_last and other_first <= last:

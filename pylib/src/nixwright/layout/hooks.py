@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nixwright.layout.content import KeyFile, Luks
-    from nixwright.layout.disk import Raw
     from nixwright.layout.model import Container, Layout
+    from nixwright.layout.partition import Raw
 
 KEYS = "/run/luks-keys"  # /run is a tmpfs on the NixOS installer
 _ZFS_LEAST = 8  # characters of a passphrase: zfsprops(7), keyformat

@@ -1,5 +1,7 @@
 """A layout as settings: `disko.devices` for disko alone (module "disko"), the rest for NixOS (module "storage").
 
+disko is told of what it makes: not of a disk that an image is written to, nor of what systemd-repart makes later.
+
 What disko gets wrong is avoided here, each with a test in tests/test_layout_lower.py:
 
 * formatting goes by priority, then by name: every partition says its priority, which is its number;
@@ -17,6 +19,7 @@ from nixwright.layout import hooks
 from nixwright.layout.boot import storage
 from nixwright.layout.content import FileSystem, Luks, Squashfs, Swap
 from nixwright.layout.disk import starts
+from nixwright.layout.first_boot import first_boot
 from nixwright.layout.pool import DEFAULT_PROPERTIES, Dataset, Member, Zpool
 from nixwright.layout.sizes import Rest, Sectors
 from nixwright.options.settings import Setting
@@ -35,18 +38,22 @@ def settings(layout: Layout) -> list[Setting]:
     """Return every setting of a layout without mistakes: first the disks, then the pools, then what boot needs."""
     found = []
     for name, disk in zip(layout.names, layout.disks, strict=True):
+        if disk.flashed:
+            continue
         path = ("disko", "devices", "disk", name)
         found.append(Setting(path, _disk(layout, disk), origin_of(disk), "Disk", module="disko"))
     for pool in layout.pools:
         path = ("disko", "devices", "zpool", pool.name)
         found.append(Setting(path, _pool(pool), origin_of(pool), "Zpool", module="disko"))
-    return found + storage(layout)
+    return found + storage(layout) + first_boot(layout)
 
 
 def _disk(layout: Layout, disk: Disk) -> Attrs:
     containers = [c for c in layout.containers if c.disk is disk]
     partitions: Attrs = {}
     for number, (part, attrs) in enumerate(zip(disk.table.partitions, partition_attrs(disk), strict=True), 1):
+        if part.at_first_boot:  # it comes last
+            break
         if part.content is not None and not isinstance(part.content, Squashfs):
             attrs["content"] = _content(layout, part.content, disk.partition_path(number))
         partitions[part.name] = attrs

@@ -9,6 +9,7 @@ from nixwright.errors import report
 from nixwright.layout.content import ESP, Content, Ext4, FileSystem, KeyFile, Luks
 from nixwright.layout.paths import is_below
 from nixwright.layout.pool import Dataset, Member, Zpool
+from nixwright.layout.slots import NAMES
 from nixwright.origin import Origin
 from nixwright.record import origin_of
 from nixwright.unseen import inside, is_open, is_unseen, wrong_fields
@@ -16,7 +17,9 @@ from nixwright.unseen import inside, is_open, is_unseen, wrong_fields
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nixwright.layout.disk import Disk, Partition
+    from nixwright.layout.disk import Disk
+    from nixwright.layout.partition import Partition
+    from nixwright.layout.slots import Slots
 
 # What NixOS mounts in stage 1 without being told (lib/utils.nix, pathsNeededForBoot).
 _BOOT_PATHS = {"/", "/nix", "/nix/store", "/var", "/var/log", "/var/lib", "/var/lib/nixos", "/etc", "/usr"}
@@ -32,7 +35,7 @@ class Mount:
     wiped: bool = False
     needed_for_boot: bool = False
     say_needed: bool = False
-    source: Dataset | FileSystem | None = None
+    source: Dataset | FileSystem | Slots | None = None
     origin: Origin = field(default_factory=Origin, compare=False)
 
 
@@ -45,6 +48,17 @@ class Place:
     partition: Partition
     inside: tuple[Luks, ...]
     device: str
+    number: int  # of the partition, from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One of the two slots that updates are written to: its boot partition and its root partition, a pair."""
+
+    name: str  # as RAUC and U-Boot's BOOT_ORDER call it: "A" or "B"
+    index: int
+    boot: Place
+    root: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,7 @@ class Layout:
             if isinstance(place.content, Member) and _is_pool(place.content.pool):
                 pools.setdefault(id(place.content.pool), place.content.pool)
         names = tuple(d.name or ("main" if len(whole) == 1 else f"disk{i}") for i, d in enumerate(whole, 1))
-        mounts = tuple(_mounts(places, tuple(pools.values())))
+        mounts = tuple(_mounts(whole, places, tuple(pools.values())))
         # where something is mounted at no path, what is kept there is not known
         unsure = is_open(disks) or any("at" in wrong_fields(t) for t in inside(disks))
         layout = cls(whole, names, places, tuple(pools.values()), mounts, unsure)
@@ -116,6 +130,16 @@ class Layout:
     def home_of(self, key: KeyFile) -> Container:
         """Return the container that keeps a key file; only for a layout without mistakes, where there is one."""
         return next(c for c in self.containers if c.keys is not None and any(key is k for k in c.keys.files))
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Slots A and B, or none."""
+        for disk in self.disks:
+            if disk.table.slots is not None:
+                parts = disk.table.slots.partitions
+                found = [next(p for p in self.places if p.partition is part) for part in parts]
+                return tuple(Slot(n, i, found[2 * i], found[2 * i + 1]) for i, n in enumerate(NAMES))
+        return ()
 
     @property
     def encrypted(self) -> bool:
@@ -179,13 +203,18 @@ def _places(disk: Disk) -> Iterator[Place]:
         content, device = partition.content, disk.partition_path(number)
         inside: tuple[Luks, ...] = ()
         while content is not None and not is_unseen(content, getattr(content, "name", "")):
-            yield Place(content, disk, partition, inside, device)
+            yield Place(content, disk, partition, inside, device, number)
             if not isinstance(content, Luks):
                 break
             device, inside, content = content.device, (*inside, content), content.content
 
 
-def _mounts(places: tuple[Place, ...], pools: tuple[Zpool, ...]) -> Iterator[Mount]:
+def _mounts(disks: tuple[Disk, ...], places: tuple[Place, ...], pools: tuple[Zpool, ...]) -> Iterator[Mount]:
+    slots = next((d.table.slots for d in disks if d.table.slots is not None), None)
+    if slots is not None:
+        # the root slot is read-only: what is written over it lies in memory (`nixwright.parts.overlay_root`)
+        yield Mount("/", "overlay", "overlay", True, True, False, slots, origin_of(slots))  # noqa: FBT003
+    late = [p.content for p in places if p.partition.at_first_boot]
     systems = [(p.content.at, p.device, p.content.kind, p.content) for p in places if isinstance(p.content, FileSystem)]
     sets = [(d.at, f"{pool.name}/{d.name}", "zfs", d) for pool in pools for d in known_datasets(pool)]
     found = [
@@ -193,9 +222,9 @@ def _mounts(places: tuple[Place, ...], pools: tuple[Zpool, ...]) -> Iterator[Mou
         for at, device, kind, source in [*systems, *sets]
         if not is_unseen(at) and at and "at" not in wrong_fields(source)
     ]
-    root_wiped = any(at == "/" and getattr(source, "wiped", False) for at, _, _, source in found)
+    root_wiped = slots is not None or any(at == "/" and getattr(source, "wiped", False) for at, _, _, source in found)
     for at, device, kind, source in found:
-        needed = _needed(source, at, root_wiped=root_wiped)
+        needed = _needed(source, at, root_wiped=root_wiped and not any(source is one for one in late))
         wiped = isinstance(source, Dataset) and source.wiped
         say = needed and at not in _BOOT_PATHS
         yield Mount(at, device, kind, wiped, needed, say, source, origin_of(source))
@@ -209,7 +238,8 @@ def known_datasets(pool: Zpool) -> list[Dataset]:
 def _needed(source: Dataset | FileSystem, at: str, *, root_wiped: bool) -> bool:
     """Tell whether stage 1 must mount it: what is kept beside a wiped root, but for homes and the boot partition.
 
-    Users, keys, machine-id and the journal are looked for before the rest of the file systems come; a home is not.
+    Users, keys, machine-id and the journal are looked for before the rest of the file systems come; a home is not. Nor
+    is what is made at first boot, for which no `root_wiped` is given: where it is broken the host comes up without it.
     """
     if at in _BOOT_PATHS or source.needed_for_boot is not None:
         return at in _BOOT_PATHS or bool(source.needed_for_boot)

@@ -29,6 +29,7 @@ def wrong(layout: Layout) -> Iterator[Mistake]:
         _pools,
         _wiped,
         _file_names,
+        _first_boot,
     )
     yield from independent(*(rule(layout) for rule in rules))
 
@@ -48,6 +49,22 @@ def _names(layout: Layout) -> Iterator[Mistake]:
                 where, other = origin_of(thing).at(field.partition(".")[2]), origin_of(first[name])
                 yield Mistake(field, "two of one name", repr(name), "", "rename one", where, other)
             first.setdefault(name, thing)
+
+
+def _first_boot(layout: Layout) -> Iterator[Mistake]:
+    """One disk has the slots, and one grows partitions at first boot: stage 1 runs systemd-repart once."""
+    for what, disks in (
+        ("slots A and B on two disks", [d for d in layout.disks if d.flashed]),
+        (
+            "partitions are made at first boot on two disks",
+            [d for d in layout.disks if any(p.at_first_boot for p in d.table.partitions)],
+        ),
+    ):
+        if len(disks) > 1:
+            given = " and ".join(d.path for d in disks)
+            where, other = origin_of(disks[1]).at("table"), origin_of(disks[0])
+            yield Mistake("Disk.table", what, given, "one disk", "leave it to one of them", where, other)
+            return
 
 
 def _keys(layout: Layout) -> Iterator[Mistake]:

@@ -129,6 +129,21 @@ WRONG = {
     ),
     "pi4_supplicant_without_networks": pi4((WIFI, 'Wifi(by="wpa_supplicant"),')),
     "pi4_wifi_turned_off": pi4(("    settings={", '    settings={"networking.wireless.enable": False, ')),
+    "pi4_wifi_driver_left_out": pi4(
+        (HOST, f"{HOST}\nfrom nixwright.nix.values import force"),
+        ("    settings={", '    settings={"boot.kernelModules": force([]), '),
+    ),
+    "pi4_wifi_driver_forbidden": pi4(
+        ("    settings={", '    settings={"boot.blacklistedKernelModules": ["brcmfmac"], ')
+    ),
+    "pi4_wifi_without_firmware": pi4(
+        (HOST, f"{HOST}\nfrom nixwright.nix.values import force"),
+        ("    settings={", '    settings={"hardware.firmware": force([]), '),
+    ),
+    "pi4_boot_chain_by_uefi": pi4(
+        ('"services.tailscale.enable": True', '"boot.loader.systemd-boot.enable": True'),
+        ('"services.earlyoom.enable": True', '"boot.loader.generic-extlinux-compatible.enable": False'),
+    ),
     "pi4_hash_from_an_environment_file": pi4(
         (HOST, HOST.replace("Host, SecretFile", "EnvironmentFile, Host")),
         ('SecretFile("/var/lib/passwords/bas")', 'EnvironmentFile("/var/lib/passwords/bas.env", "HASH")'),

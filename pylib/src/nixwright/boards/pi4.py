@@ -15,12 +15,14 @@ from nixwright.errors import Mistake
 from nixwright.layout.content import Vfat
 from nixwright.layout.pool import Member
 from nixwright.nix.values import Apply, Text, default, pkgs
+from nixwright.options.host_view import HostView
+from nixwright.options.rules_kit import wrong
 from nixwright.parts.facts import CardFirmware, CardImage, DeviceTree, EthernetHardware, NoKexec, WifiHardware
 from nixwright.record import field_origin, origin_of, record
 from nixwright.runbook import Phase, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Value
@@ -107,6 +109,14 @@ class Pi4(Board):
                 what = "a pool on an SD card: it wears out, and a card that fails takes all of it"
                 origin = origin_of(place.disk).at("device")
                 yield Mistake("Disk.device", what, place.disk.path, "an SSD on USB", "name the SSD here", origin)
+
+    def whole_rules(self, context: Context, said: Sequence[Setting]) -> Iterator[Mistake]:
+        """U-Boot reads extlinux.conf and nothing else; UEFI firmware for it (pftf) with systemd-boot was given up."""
+        view = HostView(said, complete=True)
+        extlinux = view.one("boot.loader.generic-extlinux-compatible.enable")
+        if extlinux is not None and extlinux.value is False:
+            what = "leaves the Pi 4 without a boot entry: its U-Boot reads extlinux.conf, and no other loader's files"
+            yield wrong(extlinux, what, fix="leave it on; another boot chain is a board of its own")
 
     def steps(self, context: Context) -> Iterator[Step]:
         """The EEPROM, the boot files, and what only the board can show."""

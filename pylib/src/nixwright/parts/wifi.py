@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.errors import Mistake
 from nixwright.layout.paths import is_below
 from nixwright.nix.values import Override, Text, force, pkgs
+from nixwright.options.host_view import UNKNOWN, HostView
+from nixwright.options.rules_kit import wrong
 from nixwright.parts.base import Context, Part
 from nixwright.parts.facts import InstallerWifi, KeptPath, WifiHardware, WifiNetwork
 from nixwright.record import field_origin, is_broken, record
@@ -187,6 +189,24 @@ class Wifi(Part):
             fix = f'Persist(directories=[KeptDirectory("{PROFILES}", mode="0700")])'
             yield Mistake("Wifi.networks", what, PROFILES, "a path that stays", fix, field_origin(self, "networks"))
 
+    def whole_rules(self, context: Context, said: Sequence[Setting]) -> Iterator[Mistake]:
+        """The chip's driver and firmware are not set aside: without them nobody could reach the host."""
+        hardware, view = context.fact(WifiHardware), HostView(said, complete=True)
+        if hardware is None:
+            return
+        loaded = "boot.kernelModules"
+        for module in hardware.modules:
+            missing = view.one(loaded) if module not in {m for m in view.elements(loaded) if m is not UNKNOWN} else None
+            listed = [d for d in view.all("boot.blacklistedKernelModules") if module in _elements(d.value)]
+            for definition in [*([missing] if missing else []), *listed]:
+                what = f"leaves out {module}, the WiFi chip's driver: the host would have no WiFi"
+                fix = f'"{module}" among {loaded}, and not in boot.blacklistedKernelModules'
+                yield wrong(definition, what, fix=fix)
+        firmware = view.one("hardware.firmware")
+        if firmware is not None and hardware.firmware and not view.elements("hardware.firmware"):
+            what = "leaves out the WiFi chip's firmware: the host would have no WiFi"
+            yield wrong(firmware, what, fix=f"pkgs.{hardware.firmware[0]} among it")
+
     def checks(self, context: Context) -> Iterator[Check]:
         """Two simulated radios: an access point with its own name space, and the host that joins it."""
         if any(not isinstance(n.psk, EnvironmentFile) for n in self.networks):
@@ -245,6 +265,10 @@ class Wifi(Part):
             f"ssh {context.name}.local '{state} {self.interface}; iw dev {self.interface} get power_save; iw reg get'",
             f"It is connected, `Power save: {power}`, and the country is {self.country or 'the one it stands in'}.",
         )
+
+
+def _elements(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def keyfile(ssid: str, psk: str) -> str:

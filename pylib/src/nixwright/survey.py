@@ -85,6 +85,8 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     look.tell(check(judged, Schema.chosen()), again=False)
     closed = not look.open and not host.imports and not any(p.nixpkgs_modules for p in host.members)
     look.tell(rules(settled.settings, complete=closed), again=False)
+    if closed:
+        look.tell(independent(*(part.whole_rules(context, settled.settings) for part in host.members)))
     files: list[tuple[Part, File]] = []
     for part in host.members:
         look.tell(independent(*(_missing(part, kind, context) for kind in part.requires)))

@@ -101,6 +101,10 @@ class Part:
         """Rules over the whole host that this part knows: mistakes with field `Class.field` and an origin."""
         return ()
 
+    def whole_rules(self, context: Context, said: Sequence[Setting]) -> Iterable[Mistake]:
+        """Rules over all that the host says; asked where nothing is unknown, and no module is the user's own."""
+        return ()
+
     def secrets(self) -> Iterable[tuple[Reference, Use]]:
         """References to secrets, each with what it is for."""
         return ()

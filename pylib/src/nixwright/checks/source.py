@@ -49,6 +49,10 @@ class Sources:
         path, name = function.__code__.co_filename, function.__name__
         if name not in read(path).definitions:
             raise ValueError(f"{name} is no function at the top of a file")
+        self.add_from(path, name)
+
+    def add_from(self, path: str, name: str) -> None:
+        """Add what a file binds at its top by that name, without importing it. Raises ValueError as `add` does."""
         self._take(read(path), name)
 
     def _take(self, module: Module, name: str) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from typing import TYPE_CHECKING
 
 from nixwright.errors import Mistake
+from nixwright.provisioning.lan import NARROWEST, WIDEST, default_pool, interface_of, is_special
 from nixwright.record import record
 from nixwright.unseen import UnseenError, is_broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CIDR = re.compile(r"(\d{1,3}(\.\d{1,3}){3})/(\d{1,2})")
-_WIDEST, _NARROWEST = 16, 30
-_FIXED = 9  # addresses at the start that the default pool leaves to machines with an address of their own
-_ROOMY = 27  # up to this prefix there is room for them
 _EXAMPLE = 'LanRange("172.20.30.1/24")'
 
 
@@ -34,19 +30,19 @@ class LanRange:
 
     def wrong(self) -> Iterator[Mistake]:
         """Addresses that are none, a gateway that is no host of the range, a pool that is not inside it."""
-        interface = _interface(self.gateway)
+        interface = interface_of(self.gateway)
         if interface is None:
             allowed = "an IPv4 address with a prefix"
             yield Mistake("gateway", "is no address with a prefix", repr(self.gateway), allowed, _EXAMPLE)
             return
         prefix, network = interface.network.prefixlen, interface.network
-        if not _WIDEST <= prefix <= _NARROWEST:
-            what = "the range is too wide" if prefix < _WIDEST else "the range has no room for a gateway and a client"
-            fix = f'"{interface.ip}/{min(max(prefix, _WIDEST), _NARROWEST)}"'
-            yield Mistake("gateway", what, f"/{prefix}", f"/{_WIDEST} to /{_NARROWEST}", fix)
+        if not WIDEST <= prefix <= NARROWEST:
+            what = "the range is too wide" if prefix < WIDEST else "the range has no room for a gateway and a client"
+            fix = f'"{interface.ip}/{min(max(prefix, WIDEST), NARROWEST)}"'
+            yield Mistake("gateway", what, f"/{prefix}", f"/{WIDEST} to /{NARROWEST}", fix)
             return
         low, high = network[1], network[-2]
-        if _special(interface.ip):
+        if is_special(interface.ip):
             yield Mistake(
                 "gateway", "is no address for a LAN", str(interface.ip), "a private unicast address", _EXAMPLE
             )
@@ -68,7 +64,7 @@ class LanRange:
         if text is None:
             return None
         low, high = interface.network[1], interface.network[-2]
-        default = _default_pool(interface)[field == "last"]
+        default = default_pool(interface)[field == "last"]
         try:
             address = ipaddress.IPv4Address(text)
         except ValueError:
@@ -82,7 +78,7 @@ class LanRange:
         first, last = self._ends(interface)
         field = "last" if self.first is None else "first"
         given = f"{first} to {last}"
-        best = _default_pool(interface)
+        best = default_pool(interface)
         fix = f'first="{best[0]}", last="{best[1]}"'
         if first > last:
             yield Mistake(field, "the pool starts after its end", given, "first no later than last", fix)
@@ -91,7 +87,7 @@ class LanRange:
             yield Mistake(field, what, given, f"a pool without {interface.ip}", fix)
 
     def _ends(self, interface: ipaddress.IPv4Interface) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
-        first, last = _default_pool(interface)
+        first, last = default_pool(interface)
         return (
             first if self.first is None else ipaddress.IPv4Address(self.first),
             last if self.last is None else ipaddress.IPv4Address(self.last),
@@ -100,7 +96,7 @@ class LanRange:
     @property
     def interface(self) -> ipaddress.IPv4Interface:
         """The gateway's address in its network."""
-        interface = None if is_broken(self) else _interface(self.gateway)
+        interface = None if is_broken(self) else interface_of(self.gateway)
         if interface is None:  # told already
             raise UnseenError
         return interface
@@ -134,29 +130,5 @@ def overlapping(lan: LanRange, ranges: tuple[str, ...]) -> list[str]:
 
 def is_network(text: str) -> bool:
     """Tell whether a text is an IPv4 network in CIDR form, without bits of a host."""
-    interface = _interface(text)
+    interface = interface_of(text)
     return interface is not None and interface.ip == interface.network.network_address
-
-
-def _interface(text: str) -> ipaddress.IPv4Interface | None:
-    """Return an address with its prefix; None where the text is none (`ipaddress` would take a netmask, too)."""
-    if not _CIDR.fullmatch(text):
-        return None
-    try:
-        return ipaddress.IPv4Interface(text)
-    except ValueError:
-        return None
-
-
-def _special(address: ipaddress.IPv4Address) -> bool:
-    """Tell whether an address is no host's on any LAN: loopback, link-local, multicast, reserved, of "this" network."""
-    here = address in ipaddress.IPv4Network("0.0.0.0/8")
-    return here or address.is_loopback or address.is_link_local or address.is_multicast or address.is_reserved
-
-
-def _default_pool(interface: ipaddress.IPv4Interface) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
-    network = interface.network
-    low, high = network[1 + (_FIXED if network.prefixlen <= _ROOMY else 0)], network[-2]
-    above = max(interface.ip + 1, low), high
-    below = low, min(interface.ip - 1, high)
-    return max((above, below), key=lambda ends: int(ends[1]) - int(ends[0]))

@@ -1,0 +1,160 @@
+"""From a source to a configuration in force: checked, derived, promoted, and kept only where it works."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nixwright.provisioning.bundle import read_source
+from nixwright.provisioning.derived import SOURCE, derived_files, parse
+from nixwright.provisioning.quadlet import ROOTLESS
+from nixwright.provisioning.shape import Fault, RefusedError
+from nixwright.provisioning.store import ActivationError, candidate, current, locked, promote
+from nixwright.provisioning.users import numbers_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nixwright.provisioning.device import Device
+
+_NUMBERS = "user-numbers.json"
+_LONGEST_WAIT = 3600
+_STEP = 1.0
+# readable for whoever needs them: keys for sshd, which looks as the user; what programs of their own users read
+_OPEN = ("ssh-authorized-keys", "containers.json", "lan.json", "wan.json", "firewall.json", "health-required.json")
+
+
+def take(source: Path, device: Device, say: Callable[[str], None], *, first: bool = False) -> bool:
+    """Put a source in force; return False where it says what is in force already.
+
+    Raises RefusedError where it is wrong, and ActivationError where it does not work: then what was in force before
+    is so again. With `first` a device that was told already refuses.
+    """
+    directory = Path(device.directory)
+    with locked(directory):
+        if first and current(directory) is not None:
+            raise RefusedError(Fault((), "this device was told already"))
+        made = candidate(directory)
+        try:
+            _fill(source, made, device)
+            number = current(directory)
+            if number is not None and _digest(made) == _digest(directory / "generations" / str(number)):
+                say("this is the configuration in force: nothing to do")
+                return False
+            say("the configuration is right; it is put in force")
+            promote(directory, made, lambda: _activate(device, say))
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    say("the configuration is in force")
+    return True
+
+
+def _fill(source: Path, made: Path, device: Device) -> None:
+    """Make a whole configuration in a directory that nothing points to."""
+    (made / "files").mkdir(mode=0o755)
+    data = read_source(source, made)
+    config = parse(data, device)
+    known = _json(Path(device.directory, "current", _NUMBERS), {})
+    numbers = numbers_for([*config.users], known)
+    texts = {**derived_files(config, device, numbers), _NUMBERS: json.dumps(numbers)}
+    (made / SOURCE).write_bytes(data)
+    (made / SOURCE).chmod(0o600)
+    for name, text in texts.items():
+        path = made / name
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        path.chmod(0o644 if name.partition("/")[0] in _OPEN else 0o640)
+    _belongs(made, device.containers_user)
+
+
+def _belongs(made: Path, user: str) -> None:
+    """Let the containers' user, and no other, read the rootless containers' files and what is in files/."""
+    if os.geteuid() != 0 or not user:
+        return
+    try:
+        group = pwd.getpwnam(user).pw_gid
+    except KeyError:
+        return
+    for top in (made / "files", made / ROOTLESS):
+        for path in [top, *top.rglob("*")] if top.is_dir() else []:
+            os.chown(path, 0, group)
+            path.chmod(0o750 if path.is_dir() or path.stat().st_mode & 0o100 else 0o640)
+
+
+def _digest(directory: Path) -> str:
+    """Return what tells configurations apart: every file, its path, and whether it is executable."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(directory)}\0{path.stat().st_mode & 0o100}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _activate(device: Device, say: Callable[[str], None]) -> None:
+    """Restart what applies the configuration, and wait until what it requires is active, and stays so."""
+    directory = Path(device.directory)
+    said: dict[str, Any] = _json(directory / "activation.json", {})
+    required: list[str] = _json(directory / "health-required.json", [])
+    end = time.monotonic() + min(said.get("timeout_seconds", 300), _LONGEST_WAIT)
+    say(f"restart {device.target}")
+    if not _systemctl("", "restart", device.target, seconds=end - time.monotonic()):
+        raise ActivationError(f"{device.target} did not come up{_failed(device)}")
+    containers: dict[str, list[str]] = _json(directory / "containers.json", {})
+    user = f"{device.containers_user}@" if device.containers_user else ""
+    others = [*containers.get("rootful", []), *(f"{user}{unit}" for unit in containers.get("rootless", []))]
+    others = [unit for unit in others if unit not in (*required, *said.get("allow_degraded", []))]
+    while missing := [unit for unit in required if not _is(unit, "is-active", device)]:
+        if time.monotonic() > end:
+            raise ActivationError(f"not active in time: {', '.join(missing)}")
+        time.sleep(_STEP)
+    settled = time.monotonic() + said.get("settle_seconds", 0)
+    while True:
+        lost = [unit for unit in required if not _is(unit, "is-active", device)]
+        lost += [unit for unit in others if _is(unit, "is-failed", device)]
+        if lost:
+            raise ActivationError(f"failed: {', '.join(lost)}")
+        if time.monotonic() >= settled:
+            return
+        time.sleep(_STEP)
+
+
+def _failed(device: Device) -> str:
+    """Return which of the units that apply the configuration failed, as a message ends."""
+    argv = ["systemctl", "show", "--property=Requires", "--value", device.target]
+    units = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
+    failed = [unit for unit in units if _is(unit, "is-failed", device)]
+    return f": {', '.join(failed)} failed" if failed else ""
+
+
+def _is(unit: str, verb: str, device: Device) -> bool:
+    """Ask about a unit as the health gate names it: of the system, or of the containers' user."""
+    prefix = f"{device.containers_user}@"
+    if device.containers_user and unit.startswith(prefix):
+        return _systemctl(device.containers_user, verb, "--quiet", unit.removeprefix(prefix))
+    return _systemctl("", verb, "--quiet", unit)
+
+
+def _systemctl(user: str, *words: str, seconds: float = 30) -> bool:
+    manager = ["--user", f"--machine={user}@"] if user else []
+    try:
+        done = subprocess.run(
+            ["systemctl", *manager, *words], capture_output=True, timeout=max(seconds, 1), check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _json(path: Path, otherwise: Any) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return otherwise

@@ -14,11 +14,12 @@ from pathlib import Path
 
 # Debian keeps administrators' programs out of a plain user's PATH; most of ours work there all the same.
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program, the Debian 12 package it is in (empty: in none), and what goes untested without it."""
+    """A program (or a file, by its path), its Debian 12 package (empty: in none), and what goes untested without it."""
 
     name: str
     package: str
@@ -43,11 +44,16 @@ PROGRAMS = (
     Program("blkid", "util-linux", "what stands on a disk, for verify-disk"),
     Program("zstd", "zstd", "images packed with zstd"),
     Program("lz4", "lz4", "images packed with lz4"),
+    Program("mmd", "mtools", "the boot partition of a slot"),
     Program("mcopy", "mtools", "the boot partition's files, for verify-disk"),
     Program("qemu-img", "qemu-utils", "the disks of a virtual machine"),
     Program("qemu-system-x86_64", "qemu-system-x86", "that QEMU takes the machine's command line"),
     Program("modprobe", "kmod", "disks as a whole kernel of its own has them, in a small QEMU guest"),
     Program("udevadm", "udev", "the names that real udev gives to disks"),
+    Program("qemu-system-aarch64", "qemu-system-arm", "U-Boot choosing between slots A and B, at every power cut"),
+    Program(U_BOOT, "u-boot-qemu", "the same by Debian's own U-Boot"),
+    Program("mkimage", "u-boot-tools", "the script that U-Boot runs, as mkimage wraps it"),
+    Program("fw_printenv", "libubootenv-tool", "U-Boot's variables as Linux reads and writes them"),
     Program("sshd", "openssh-server", "installing over a real connection that breaks"),
     Program("shellcheck", "shellcheck", "the shell that install steps and units run"),
     Program("ip", "iproute2", "machines as network namespaces: what the gateway lets through"),
@@ -75,7 +81,11 @@ def search_path() -> str:
 
 def missing() -> list[Program]:
     """Return the programs of the table that this machine lacks."""
-    return [p for p in PROGRAMS if not shutil.which(p.name, path=search_path())]
+    return [p for p in PROGRAMS if not _is_there(p.name)]
+
+
+def _is_there(name: str) -> bool:
+    return Path(name).is_file() if name.startswith("/") else shutil.which(name, path=search_path()) is not None
 
 
 def need(*names: str) -> None:
@@ -84,7 +94,7 @@ def need(*names: str) -> None:
 
     for name in names:
         program = BY_NAME[name]
-        if not shutil.which(name, path=search_path()):
+        if not _is_there(name):
             source = f"Debian package {program.package}" if program.package else "no Debian package has it"
             pytest.skip(f"needs {name} ({source})")
 

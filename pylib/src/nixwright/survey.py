@@ -8,6 +8,7 @@ mistake was told of before.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,6 +71,7 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     look.tell(of_layout)
     # where nothing is the root, what survives in it is no question
     context = host.context(dataclasses.replace(layout, open=True) if _rootless(layout) else layout)
+    context = dataclasses.replace(context, beside=_beside(host, root, root / source))
     said = look.said(context, layout)
     look.tell(host.rules(layout, said))
     if "Host.users" in look.fields:
@@ -87,6 +89,7 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     look.tell(rules(settled.settings, complete=closed), again=False)
     if closed:
         look.tell(independent(*(part.whole_rules(context, settled.settings) for part in host.members)))
+    look.tell(independent(*(_own_files(part, root / source) for part in host.members)))
     files: list[tuple[Part, File]] = []
     for part in host.members:
         look.tell(independent(*(_missing(part, kind, context) for kind in part.requires)))
@@ -233,6 +236,34 @@ def _imports(host: Host, file: Path) -> Iterator[Mistake]:
             yield Mistake(
                 field, "there is no such file", repr(text), allowed, f"write {text}, or remove it here", origin
             )
+
+
+def _beside(host: Host, root: Path, file: Path) -> str:
+    name = host.name if isinstance(host.name, str) else "HOST"
+    return os.path.relpath(file.parent, root / "modules" / name)
+
+
+def _own_files(part: Part, file: Path) -> Iterator[Mistake]:
+    """Files of the user's own that are not there, are another kind of file, or hold what must not be read."""
+    for own in part.own_files():
+        name, origin = f"{type(part).__name__}.{own.field}", field_origin(part, own.field)
+        if is_unseen(own.path) or own.field in wrong_fields(part):
+            continue
+        path = file.parent / own.path
+        if PurePosixPath(own.path).is_absolute():
+            fix = f'put it beside the host file: "./{PurePosixPath(own.path).name}"'
+            yield Mistake(name, "is no path from the host file", repr(own.path), "./NAME or ../NAME", fix, origin)
+        elif not path.is_file():
+            allowed = f"a file that is there, from {file.parent.name}/, with {own.holds}"
+            yield Mistake(name, "there is no such file", repr(own.path), allowed, f"write {own.path}", origin)
+        else:
+            text = path.read_text("utf-8", "replace")
+            if "PRIVATE KEY-----" in text:
+                fix = "keep the key elsewhere, and make another: this one may have been seen"
+                yield Mistake(name, "holds a private key", repr(own.path), own.holds, fix, origin)
+            elif own.mark not in text:
+                fix = "name the file that has it"
+                yield Mistake(name, f"does not hold {own.holds}", repr(own.path), own.mark, fix, origin)
 
 
 def _missing(part: Part, kind: type[Fact], context: Context) -> Iterator[Mistake]:

@@ -40,6 +40,16 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A file of the user's own that a part's module refers to, from the host file's directory (`./updates.pem`)."""
+
+    field: str  # where the host file names it
+    path: str
+    holds: str  # what must be in it, for a reader
+    mark: str  # a text that is in every such file
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a part sees of its host.
 
@@ -55,6 +65,7 @@ class Context:
     users: Sequence[UserView]
     facts: Sequence[Fact]
     unsure: tuple[type[Fact], ...] = ()  # kinds of facts that something broken may provide, too
+    beside: str = "."  # the host file's directory, as the generated modules see it: "../../hosts"
 
     def fact(self, kind: type[F]) -> F | None:
         """Return the first fact of that kind that a part of this host provides, or None."""
@@ -91,6 +102,10 @@ class Part:
 
     def files(self, context: Context) -> Iterable[File]:
         """Files that stand beside the module."""
+        return ()
+
+    def own_files(self) -> Iterable[OwnFile]:
+        """Files of the user's own that the module refers to."""
         return ()
 
     def provides(self, layout: Layout) -> Iterable[Fact]:

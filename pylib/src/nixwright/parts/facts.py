@@ -69,6 +69,14 @@ class ContainerUnit(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SlotUpdates(Fact):
+    """The host takes bundles for its slots: for which kind of device, and who may sign, a file beside the host's."""
+
+    compatible: str
+    keyring: str
+
+
+@dataclass(frozen=True, slots=True)
 class SshServer(Fact):
     """The SSH server of the running system: its port and its host key (empty where the host has no place for one)."""
 

@@ -1,0 +1,159 @@
+"""When a booted slot is good: what must run and be reached, for how long, and the unit that looks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence  # noqa: TC003 - records are built from their annotations
+from typing import TYPE_CHECKING, Annotated
+
+from nixwright.bounds import Ge, Le
+from nixwright.errors import Mistake
+from nixwright.nix.values import Apply, NixPath, Ref, Text, config, lib, pkgs
+from nixwright.parts.facts import ContainerUnit, Provisioned
+from nixwright.record import field_origin, nearest, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nixwright.nix.values import Expr, Value
+    from nixwright.options.settings import Setting
+    from nixwright.parts.base import Context
+
+UNIT = "health-gate"
+PROGRAM = "health_gate.py"
+RAUC = Ref(("config", "services", "rauc", "package"))
+_SERVICE = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?")
+_INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_KINDS = ("service", "socket", "target", "mount", "timer", "path")
+_AT_LEISURE = 120  # seconds that the program may take beyond what it was told
+# The options of nixpkgs that start a service of another name.
+_CALLED = {"openssh": "sshd", "chrony": "chronyd", "resolved": "systemd-resolved"}
+_STARTS = {
+    ("networking", "useNetworkd"): ("systemd-networkd", "systemd-resolved"),
+    ("systemd", "network", "enable"): ("systemd-networkd",),
+    ("networking", "nftables", "enable"): ("nftables",),
+    ("networking", "networkmanager", "enable"): ("NetworkManager",),
+}
+_EVERYWHERE = ("dbus", "systemd-journald", "systemd-logind", "systemd-udevd")
+
+
+@record
+class Health:
+    """What a host is well by: these run, these interfaces are up with an address, all of it for `sustained` seconds.
+
+    `services` are names of units, without `.service`; `containers` are those that the host file declares. What a device
+    was told to require when it was provisioned counts, too. A slot that does not come to it `within` so many seconds
+    is not marked good; with `reboot`, and another slot that once was, the host starts again until the boot loader
+    takes the other.
+    """
+
+    services: Sequence[str] = ()
+    interfaces: Sequence[str] = ()
+    containers: Sequence[str] = ()
+    sustained: Annotated[int, Ge(1), Le(3600)] = 60
+    within: Annotated[int, Ge(1), Le(3600)] = 300
+    reboot: bool = True
+
+    def wrong(self) -> Iterator[Mistake]:
+        """Names that are none, or that stand there twice."""
+        for field, names, pattern, example in (
+            ("services", self.services, _SERVICE, '"dnsmasq"'),
+            ("interfaces", self.interfaces, _INTERFACE, '"lan"'),
+            ("containers", self.containers, _SERVICE, '"web"'),
+        ):
+            for index, name in enumerate(names):
+                if not pattern.fullmatch(name):
+                    yield Mistake(f"{field}[{index}]", "is no name of one", repr(name), "", example)
+                elif name in names[:index]:
+                    yield Mistake(f"{field}[{index}]", "is there twice", repr(name), "", "remove one")
+
+    @property
+    def units(self) -> list[str]:
+        """The services by their units' whole names."""
+        return [name if name.rpartition(".")[2] in _KINDS else f"{name}.service" for name in self.services]
+
+
+def settings(health: Health, at: str, context: Context) -> dict[str, Value]:
+    """Return the unit; `at` is the directory on the device that lasts."""
+    declared = {c.unit: c.user for c in context.all(ContainerUnit)}
+    named = {f"{name}.service": declared.get(f"{name}.service") for name in health.containers}
+    told = context.fact(Provisioned)
+    arguments: list[Expr | str] = [
+        Apply(lib.getExe, (pkgs.python3,)),
+        Text((NixPath(f"./{PROGRAM}"),)),
+        *(f"--unit={unit}" for unit in health.units),
+        *(f"--unit={user}@{unit}" if user else f"--unit={unit}" for unit, user in named.items()),
+        *(f"--user={user}" for user in sorted({u for u in declared.values() if u})),
+        *(f"--interface={name}" for name in health.interfaces),
+        f"--required={told.directory if told else '/data/config'}/health-required.json",
+        f"--good={at}/good.json",
+        f"--sustained={health.sustained}",
+        f"--within={health.within}",
+        *(["--reboot"] if health.reboot else []),
+    ]
+    return {
+        "description": "The booted slot is good once this host is well",
+        "wantedBy": ["multi-user.target"],
+        "after": ["multi-user.target", "rauc.service"],
+        "wants": ["rauc.service"],
+        "unitConfig": {"WantsMountsFor": at},
+        "path": [RAUC, pkgs.iproute2],
+        "serviceConfig": {
+            "Type": "oneshot",
+            "RemainAfterExit": True,
+            "ExecStart": Apply(lib.concatStringsSep, (" ", arguments)),
+            "TimeoutStartSec": health.sustained + health.within + _AT_LEISURE,
+            "Restart": "on-failure",
+            "RestartSec": "1min",
+        },
+    }
+
+
+def assertions(health: Health) -> list[Value]:
+    """What evaluation alone can tell: each service is one of this host."""
+    found: list[Value] = []
+    for unit in health.units:
+        name, _, kind = unit.rpartition(".")
+        there = Apply(lib.hasAttr, (name, config["systemd"][f"{kind}s"]))
+        found.append({"assertion": there, "message": f"The health gate waits for {unit}, which this host has not."})
+    return found
+
+
+def unknown(health: Health, said: Iterable[Setting]) -> Iterator[Mistake]:
+    """Services that nothing on the host starts; `said` is all that it says, and nothing else is known of it."""
+    known = {*_EVERYWHERE}
+    for setting in said:
+        names = _names(setting)
+        known |= set(names)
+    for index, unit in enumerate(health.units):
+        name, _, kind = unit.rpartition(".")
+        plain = name.partition("@")[0]
+        if kind == "service" and not any(_goes_with(plain, k) for k in known):
+            shown = sorted(k for k in known if k)
+            near = nearest(plain, shown)
+            yield Mistake(
+                f"Health.services[{index}]",
+                "no such service on this host: no update would ever be good",
+                repr(health.services[index]),
+                ", ".join(shown),
+                f'"{near}"' if near else "turn it on, or remove it here",
+                field_origin(health, f"services[{index}]"),
+            )
+
+
+def _names(setting: Setting) -> list[str]:
+    """The services that a setting may start."""
+    path = setting.path
+    if path[0] == "systemd" and path[1] in {"services", "sockets"}:
+        inner = setting.value if isinstance(setting.value, dict) else {}
+        return [name.partition("@")[0] for name in (path[2:3] or tuple(inner))]
+    if setting.value is not True:
+        return []
+    if path[0] == "services" and path[-1] == "enable":
+        return [_CALLED.get(path[1], path[1])]
+    return list(_STARTS.get(path, ()))
+
+
+def _goes_with(name: str, known: str) -> bool:
+    """Tell whether a service may be one of those that an option's module starts: `nginx-config-reload` of nginx."""
+    return name == known or name.startswith(f"{known}-")

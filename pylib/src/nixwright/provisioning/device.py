@@ -1,4 +1,4 @@
-"""What the program knows of the device that it runs on: `provision.json` beside it, as its host file makes it."""
+"""What the program knows of the device that it runs on: `provision.toml` beside it, as its host file makes it."""
 
 from __future__ import annotations
 

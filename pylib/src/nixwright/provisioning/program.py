@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 from nixwright.provisioning.activation import take
@@ -39,7 +39,7 @@ def main() -> int:
     page.add_argument("--port", type=int, default=PAGE)
     args = parser.parse_args()
     try:
-        return _run(args, read(Device, json.loads(args.device.read_text("utf-8"))))
+        return _run(args, read(Device, tomllib.loads(args.device.read_text("utf-8"))))
     except (RefusedError, ActivationError) as error:
         print(told_wrong(error), file=sys.stderr)  # noqa: T201
         return 1

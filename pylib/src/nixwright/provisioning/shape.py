@@ -112,11 +112,11 @@ def fields_of(table: type) -> tuple[Field, ...]:
     """Return the fields of a table, in their order."""
     hints = get_type_hints(table, include_extras=True)
     found = []
-    for field in dataclasses.fields(table):
-        kind = hints[field.name]
+    for entry in dataclasses.fields(table):
+        kind = hints[entry.name]
         keys = [bound.key for bound in bounds_of(kind)[1] if isinstance(bound, Named)]
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        found.append(Field(keys[0] if keys else field.name, field.name, kind, required))
+        required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+        found.append(Field(keys[0] if keys else entry.name, entry.name, kind, required))
     return tuple(found)
 
 

@@ -1,0 +1,241 @@
+"""One image for all devices: each is told at first boot who it is, and later by whoever signs for it."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from nixwright import provisioning
+from nixwright.checks.source import Sources
+from nixwright.errors import Mistake
+from nixwright.layout.paths import path_mistake
+from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
+from nixwright.parts.base import Context, File, Part
+from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned, SshServer, WiredNetwork
+from nixwright.provisioning.model import PAGE
+from nixwright.record import field_origin, record
+from nixwright.runbook import Phase, Step
+from nixwright.unseen import independent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nixwright.layout.model import Layout
+    from nixwright.nix.values import Expr, Value
+    from nixwright.options.settings import Setting
+    from nixwright.parts.base import Fact
+
+PROGRAM, DEVICE = "provision.py", "provision.toml"
+TARGET, RECOVER = "provisioned.target", "provision-recover.service"
+FRESH = "/etc/nixwright-fresh-flash"  # there at the first boot of a flash: made in stage 1, before slot B is
+_HEADER = '''"""Who this device is: checked, put in force, taken back where it does not work."""'''
+_WIDTH = 120
+_MEMORY = "384M"  # a source of the largest size, twice, and the server
+
+
+@record
+class Provisioning(Part):
+    """A `config.toml` makes a device of the image: from the boot partition, a USB stick, a page on the LAN, or signed.
+
+    It is checked as a whole, and lies below `directory`, on a file system that stays, with what is derived from it.
+    `seed` is read at the first boot of a fresh flash alone; None: from no boot partition. `containers_user` is whose
+    the rootless containers are. The page is on a LAN that the host serves, and on no other network.
+    """
+
+    directory: str = "/data/config"
+    seed: str | None = "/boot/config.toml"
+    containers_user: str = "appsvc"
+
+    module: ClassVar[str] = "provisioning"
+
+    def wrong(self) -> Iterator[Mistake]:
+        """Paths that are none."""
+        yield from path_mistake("directory", self.directory)
+        if self.seed is not None:
+            yield from path_mistake("seed", self.seed)
+
+    def provides(self, layout: Layout) -> Iterable[Fact]:
+        """Where other parts find what the device was told."""
+        return (Provisioned(self.directory, PAGE),)
+
+    def host_rules(self, context: Context) -> Iterator[Mistake]:
+        """What a device was told stays, and somebody can log into it."""
+        return independent(self._stays(context), self._reached(context))
+
+    def _stays(self, context: Context) -> Iterator[Mistake]:
+        if context.layout.mounts and not context.layout.survives(self.directory):
+            what = "does not survive a boot: the device would forget who it is"
+            allowed, where = "a path on a file system that is not wiped", field_origin(self, "directory")
+            yield Mistake("Provisioning.directory", what, self.directory, allowed, 'directory="/data/config"', where)
+
+    def _reached(self, context: Context) -> Iterator[Mistake]:
+        if context.fact(SshServer) is None:
+            what = "nobody could log in: those of whom a device is told come by SSH"
+            yield Mistake("Provisioning", what, "", "", "Ssh()", field_origin(self, ""))
+
+    def settings(self, context: Context) -> Iterator[Setting]:
+        """Lower to one program and the units that run it."""
+        program: Value = Apply(pkgs.writeShellScriptBin, ("provision", Text(("exec ", *self._run(), ' "$@"'))))
+        yield self.set("environment.systemPackages", [program])
+        yield self.set("programs.zsh.enable", value=True, comment="a shell that config.toml may give a user")
+        yield self.set("users.allowNoPasswordLogin", value=True, comment="who logs in, the device is told")
+        keys = f"{self.directory}/ssh-authorized-keys/%u"
+        yield self.set("services.openssh.authorizedKeysFiles", [keys], field="directory")
+        yield self.set("services.openssh.authorizedKeysInHomedir", value=False)
+        target: Value = {
+            "description": "The device is what it was told to be",
+            "wantedBy": ["multi-user.target"],
+            "after": [RECOVER],
+        }
+        yield self.set("systemd.targets.provisioned", target, comment="restarted after each promotion")
+        yield self.set("systemd.services.provision-recover", self._recover())
+        yield self.set("systemd.services.provision-apply", self._apply())
+        yield self.set("systemd.services.provision-first-boot", self._first_boot())
+        lan = context.fact(LanGateway)
+        if lan is not None:
+            yield from self._page(lan.lan)
+
+    def _run(self) -> tuple[str | Expr, ...]:
+        python = Apply(lib.getExe, (pkgs.python3,))
+        return (python, " -I ", NixPath(f"./{PROGRAM}"), " --device ", NixPath(f"./{DEVICE}"))
+
+    def _service(self, words: str, **more: Value) -> dict[str, Value]:
+        return {
+            "ExecStart": Text((*self._run(), f" {words}")),
+            "RuntimeDirectory": "provision",
+            "RuntimeDirectoryMode": "0700",
+            "RuntimeDirectoryPreserve": True,
+            "UMask": "0022",
+            **more,
+        }
+
+    def _recover(self) -> Value:
+        return {
+            "description": "What a power cut left of a promotion, decided",
+            "wantedBy": ["multi-user.target"],
+            "before": [TARGET],
+            "unitConfig": {"RequiresMountsFor": self.directory},
+            "serviceConfig": self._service("recover", Type="oneshot", RemainAfterExit=True),
+        }
+
+    def _apply(self) -> Value:
+        return {
+            "description": "The users of whom the device was told",
+            "requiredBy": [TARGET],
+            "partOf": [TARGET],
+            "before": [TARGET, "sshd.service"],
+            "after": [RECOVER],
+            "unitConfig": {"RequiresMountsFor": self.directory},
+            "serviceConfig": self._service("apply", Type="oneshot", RemainAfterExit=True),
+        }
+
+    def _first_boot(self) -> Value:
+        return {
+            "description": "Who this device is, from the boot partition or a USB stick",
+            "wantedBy": ["multi-user.target"],
+            "after": [TARGET, RECOVER],
+            "path": [pkgs["util-linux"], pkgs.zstd],
+            "unitConfig": {
+                "RequiresMountsFor": self.directory,
+                "ConditionPathExists": f"!{self.directory}/config.toml",
+            },
+            "serviceConfig": self._service(
+                "first-boot --wait", Type="exec", MemoryMax=_MEMORY, Restart="on-failure", RestartSec=2
+            ),
+        }
+
+    def _page(self, lan: str) -> Iterator[Setting]:
+        why = "the page is there as soon as the LAN's interface is, and reached through no other"
+        socket: Value = {
+            "wantedBy": [f"sys-subsystem-net-devices-{lan}.device"],
+            "listenStreams": [f"0.0.0.0:{PAGE}"],
+            "socketConfig": {"BindToDevice": lan},
+        }
+        yield self.set("systemd.sockets.provision-page", socket, comment=why)
+        service: Value = {
+            "description": "The page that tells a device who it is",
+            "after": [RECOVER],
+            "path": [pkgs.openssh, pkgs.zstd],
+            "unitConfig": {"RequiresMountsFor": self.directory},
+            "serviceConfig": self._service(
+                "serve", MemoryMax=_MEMORY, TasksMax=64, PrivateTmp=True, Restart="always", RestartSec=2
+            ),
+        }
+        yield self.set("systemd.services.provision-page", service)
+
+    def device(self, context: Context) -> dict[str, Value]:
+        """Return what the program knows of the device: `nixwright.provisioning.device.Device` as data."""
+        gateway, server = context.fact(LanGateway), context.fact(SshServer)
+        lan = "" if gateway is None else gateway.lan
+        at = [n.address for n in context.all(WiredNetwork) if n.interface == lan and n.address]
+        return {
+            "name": context.name,
+            "directory": self.directory,
+            "wan": "" if gateway is None else gateway.wan,
+            "lan": lan,
+            "lan_address": at[0].partition("/")[0] if at else "",
+            "ssh_port": 22 if server is None else server.port,
+            "containers_user": self.containers_user,
+            "reserved": [user.name for user in context.users],
+            "units": [container.unit for container in context.all(ContainerUnit)],
+            "shells": {
+                "bash": "/run/current-system/sw/bin/bash",
+                "sh": "/bin/sh",
+                "zsh": "/run/current-system/sw/bin/zsh",
+            },
+            "seed": self.seed or "",
+            "fresh": FRESH,
+            "labels": sorted({p.partition.label.lower().replace(" ", r"\x20") for p in context.layout.places}),
+        }
+
+    def files(self, context: Context) -> Iterator[File]:
+        """The program, and what it knows of the device."""
+        yield File(PROGRAM, program_text())
+        yield File(DEVICE, _toml(self.device(context)))
+
+    def steps(self, context: Context) -> Iterator[Step]:
+        """Tell the device who it is."""
+        page = f"http://{self.device(context)['lan_address']}:{PAGE}/"
+        ways = [
+            *([f"as `{self.seed}` on the flashed card's boot partition"] if self.seed else []),
+            "on a USB stick (vfat)",
+        ]
+        ways += [f"on the page {page} from the LAN"] if context.fact(LanGateway) else []
+        yield Step(
+            Phase.AFTER,
+            "Tell the device who it is",
+            f"A `config.toml`, or a bundle with one: {', '.join(ways)}. What is wrong with it, this says beforehand:",
+            f"nixwright provision validate config.toml --host {context.name}",
+            "`the configuration is right`.",
+        )
+
+
+def _toml(values: dict[str, Value], heading: str = "") -> str:
+    """Return texts, numbers, lists and tables of them as TOML, whose strings are JSON's."""
+    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if name not in tables]
+    return heading + "".join(lines) + "".join(_toml(table, f"\n[{name}]\n") for name, table in tables.items())
+
+
+@cache
+def program_text() -> str:
+    """Return the device's program: what `provisioning.program.main` uses, in one file that stands by itself."""
+    sources = Sources()
+    sources.add_from(str(Path(provisioning.__file__).with_name("program.py")), "main")
+    plain = sorted(line for line in sources.imports if line.startswith("import "))
+    named: dict[str, set[str]] = {}
+    for line in sources.imports - set(plain):
+        module, _, name = line.removeprefix("from ").partition(" import ")
+        named.setdefault(module, set()).add(name)
+    lines = [*plain, *(_from(module, sorted(names)) for module, names in sorted(named.items()))]
+    texts = "\n\n\n".join(sources.texts)
+    end = 'if __name__ == "__main__":\n    sys.exit(main())\n'
+    head = [_HEADER, "", "from __future__ import annotations", "", *lines]
+    return "\n".join(head) + f"\n\n\n{texts}\n\n\n{end}"
+
+
+def _from(module: str, names: list[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    return line if len(line) <= _WIDTH else "\n".join([f"from {module} import (", *(f"    {n}," for n in names), ")"])

@@ -258,6 +258,16 @@ def test_what_did_not_run_says_so() -> None:
     assert "0 of 4 checks passed; 0 of 3 sabotages were seen." in text
 
 
+def test_a_sabotage_that_was_run_on_another_host_says_so() -> None:
+    network = dataclasses.replace(CHECKS[2], attribute="attic-network", host="attic")
+    shared = dataclasses.replace(SABOTAGES[0], instead=("attic",))
+    row = "(of pibox, where it shows the same)"
+    assert row in verification_page([network], [shared], [RUN])
+    assert row not in verification_page([network], [shared], [])
+    assert row not in verification_page([CHECKS[2]], [shared], [RUN])
+    assert "password-login" not in verification_page([network], SABOTAGES, [RUN])
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
 def test_a_file_that_is_no_result(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "run.json"

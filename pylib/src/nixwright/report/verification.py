@@ -9,7 +9,7 @@ from nixwright.report.checks import clock, machine
 from nixwright.runner.results import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from nixwright.runner.results import CheckResult, Run
     from nixwright.runner.selection import Wanted
@@ -32,7 +32,7 @@ def page(checks: Sequence[Wanted], sabotages: Sequence[Wanted], runs: Sequence[R
         for one in of_host:
             hosts = {one.host, *one.instead}
             mine = [s for s in sabotages if s.name == one.name and hosts & {s.host, *s.instead}]
-            lines += _check(one, mine, ran)
+            lines += _check(one, mine, ran, hosts)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -72,7 +72,10 @@ def _machines(ran_with: Mapping[str, Mapping[str, str]], ran: Mapping[str, Check
     return lines
 
 
-def _check(one: Wanted, sabotages: Sequence[Wanted], ran: Mapping[str, CheckResult]) -> list[str]:
+def _check(
+    one: Wanted, sabotages: Sequence[Wanted], ran: Mapping[str, CheckResult], hosts: Collection[str]
+) -> list[str]:
+    """Return what is told of a check of some hosts, and of its sabotages, which may have been run on another's."""
     lines = [f"### {one.check}", ""]
     lines += [f"- {_cell(sentence)} ({part})" for part, sentence in one.proves]
     if one.instead:
@@ -82,7 +85,9 @@ def _check(one: Wanted, sabotages: Sequence[Wanted], ran: Mapping[str, CheckResu
         lines += ["", "| sabotage | the check | time |", "| --- | --- | --- |"]
         for sabotage in sabotages:
             result = ran.get(sabotage.title)
-            whose = "" if sabotage.host in {one.host, *one.instead} else f", as of {sabotage.host}"
+            whose = (
+                "" if sabotage.host in hosts or result is None else f" (of {sabotage.host}, where it shows the same)"
+            )
             lines.append(f"| {sabotage.sabotage}: {_cell(sabotage.why)} | {_seen(result)}{whose} | {_time(result)} |")
     return [*lines, ""]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ALLOWED_SKIPS = (
     r"needs nixfmt \(no Debian package has it\)",
     r"needs nixfmt-rs \(no Debian package has it\)",
+    r"needs quadlet \(no Debian package has it\)",  # none of Debian 12
     r"needs nix-eval-jobs \(no Debian package has it\)",
     r"needs loop devices \(root, and a kernel that has them\)",
     r"needs network namespaces \(root, and a kernel that has them\)",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Debian keeps administrators' programs out of a plain user's PATH; most of ours work there all the same.
-SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec/podman")
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 
@@ -49,6 +49,7 @@ PROGRAMS = (
     Program("qemu-img", "qemu-utils", "the disks of a virtual machine"),
     Program("qemu-system-x86_64", "qemu-system-x86", "that QEMU takes the machine's command line"),
     Program("modprobe", "kmod", "disks as a whole kernel of its own has them, in a small QEMU guest"),
+    Program("dmsetup", "dmsetup", "disks that fail, and disks in use, by device-mapper"),
     Program("udevadm", "udev", "the names that real udev gives to disks"),
     Program("qemu-system-aarch64", "qemu-system-arm", "U-Boot choosing between slots A and B, at every power cut"),
     Program(U_BOOT, "u-boot-qemu", "the same by Debian's own U-Boot"),
@@ -66,6 +67,7 @@ PROGRAMS = (
     Program("mksquashfs", "squashfs-tools", "what is in a bundle, and root file systems of slots"),
     Program("systemd-analyze", "systemd", "which of two versions is newer"),
     Program("git", "git", "that committed files are what gen writes"),
+    Program("quadlet", "", "the units that Quadlet makes of containers' files"),  # Debian 12's podman is older
     Program("nixfmt", "", "that the original formatter changes no generated file"),
     Program("nixfmt-rs", "", "that nixfmt's twin changes no generated file"),
     Program("nix-eval-jobs", "", "checks of a host that are evaluated in parallel"),

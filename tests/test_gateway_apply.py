@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import random
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nixwright.errors import MistakeError
+from nixwright.parts.gateway_told import _toml
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.programs import gateway_apply as program
 
@@ -387,8 +389,8 @@ def test_what_fails_on_the_way_is_taken_back(fails: str, device: Device) -> None
 def test_the_program_says_it_in_the_journals_words(
     device: Device, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = device.root / "gateway.json"
-    host.write_text(json.dumps(HOST))
+    host = device.root / "gateway.toml"
+    host.write_text(_toml(HOST))
     argv = ["gateway-apply", str(host), str(device.config), "--root", str(device.root)]
     monkeypatch.setattr("sys.argv", argv)
     program.main()
@@ -499,3 +501,8 @@ def test_a_range_is_taken_just_where_the_host_files_type_takes_it(at: int, prefi
         assert wrong
     else:
         assert wrong == []
+
+
+def test_what_the_host_file_says_is_read_as_it_was_written() -> None:
+    host = HOST | {"name": 'a "b" \\ \u00e9', "page_on_wan": True}
+    assert tomllib.loads(_toml(host)) == host

@@ -108,8 +108,8 @@ def test_a_gateway_whose_device_is_told_more(snapshot: SnapshotAssertion) -> Non
     assert not [*part.host_rules(host)]
     assert printed(part, host) == snapshot(extension_class=NixSnapshot)
     written = {f.name: f.text for f in part.files(host)}
-    assert set(written) == {"ssh-wan.sh", PROGRAM, "gateway.json", "lan-dnsmasq.conf", "lan-chrony.conf"}
-    told_of_the_lan = [written[name] for name in ("gateway.json", "lan-dnsmasq.conf", "lan-chrony.conf")]
+    assert set(written) == {"ssh-wan.sh", PROGRAM, "gateway.toml", "lan-dnsmasq.conf", "lan-chrony.conf"}
+    told_of_the_lan = [written[name] for name in ("gateway.toml", "lan-dnsmasq.conf", "lan-chrony.conf")]
     assert "---\n".join(told_of_the_lan) == snapshot(extension_class=Message, name="files")
 
 

@@ -60,7 +60,7 @@ class Device:
     def __init__(self, net: Net, root: Path, clock: Path) -> None:  # noqa: F811
         self.net, self.root, self.clock = net, root, clock
         self.config = root / "data/config"
-        self.host = root / "gateway.json"
+        self.host = root / "gateway.toml"
         part = gateway(wan_inbound=Inbound(tcp=[443]), page_on_wan=True)
         host = context(part, Ssh(), facts=[PROVISIONED])
         self.said = {".".join(s.path): s.value for s in part.settings(host)}

@@ -89,7 +89,7 @@
           Type = "oneshot";
           RemainAfterExit = true;
           NoNewPrivileges = true;
-          ExecStart = "${lib.getExe pkgs.python3} ${./gateway-apply.py} ${./gateway.json} /data/config --booting";
+          ExecStart = "${lib.getExe pkgs.python3} ${./gateway-apply.py} ${./gateway.toml} /data/config --booting";
         };
       };
       # after a promotion, and when the rules are loaded again, which are the host file's
@@ -119,8 +119,8 @@
           Type = "oneshot";
           RemainAfterExit = true;
           NoNewPrivileges = true;
-          ExecStart = "${lib.getExe pkgs.python3} ${./gateway-apply.py} ${./gateway.json} /data/config";
-          ExecReload = "${lib.getExe pkgs.python3} ${./gateway-apply.py} ${./gateway.json} /data/config";
+          ExecStart = "${lib.getExe pkgs.python3} ${./gateway-apply.py} ${./gateway.toml} /data/config";
+          ExecReload = "${lib.getExe pkgs.python3} ${./gateway-apply.py} ${./gateway.toml} /data/config";
         };
       };
       ssh-wan = {

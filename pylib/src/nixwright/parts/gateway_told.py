@@ -38,7 +38,7 @@ class Told:
     def files(self) -> Iterator[File]:
         """The program, what the host file says, and that as dnsmasq and chronyd read it."""
         yield File("gateway-apply.py", Path(gateway_apply.__file__).read_text("utf-8"))
-        yield File("gateway.json", json.dumps(self.host, indent=2) + "\n")
+        yield File("gateway.toml", _toml(self.host))
         lan = self.host["lan"]
         names = gateway_apply.names_of(lan, self.host["name"], "")
         yield File("lan-dnsmasq.conf", gateway_apply.dnsmasq(lan, names))
@@ -54,7 +54,7 @@ class Told:
         why = "what holds until the device is told otherwise, and where it cannot be read"
         yield 'systemd.tmpfiles.settings."10-gateway"', links, why
         python = Apply(lib.getExe, (pkgs.python3,))
-        run = (python, " ", NixPath("./gateway-apply.py"), " ", NixPath("./gateway.json"), f" {self.directory}")
+        run = (python, " ", NixPath("./gateway-apply.py"), " ", NixPath("./gateway.toml"), f" {self.directory}")
         mounted: dict[str, Value] = {"RequiresMountsFor": self.directory}
         service: dict[str, Value] = {"Type": "oneshot", "RemainAfterExit": True, "NoNewPrivileges": True}
         boot: Value = {
@@ -80,3 +80,11 @@ class Told:
         }
         why = "after a promotion, and when the rules are loaded again, which are the host file's"
         yield "systemd.services.gateway-apply", apply, why
+
+
+def _toml(table: dict[str, Any], name: str = "") -> str:
+    """Return a table as TOML: its own values, then the tables in it. Of texts and lists, TOML's form is JSON's."""
+    own = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    inner = [_toml(value, f"{name}{key}.") for key, value in table.items() if isinstance(value, dict)]
+    head = [f"\n[{name[:-1]}]"] if name else []
+    return "\n".join([*head, *own]) + "\n" + "".join(inner)

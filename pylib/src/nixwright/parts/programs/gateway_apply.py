@@ -1,6 +1,6 @@
 """Make the gateway what its device was told: LAN range, names, time, WAN address, and who gets in.
 
-`gateway-apply.py HOST CONFIG`: HOST is a JSON file with what the host file says, CONFIG the directory with what the
+`gateway-apply.py HOST CONFIG`: HOST is a TOML file with what the host file says, CONFIG the directory with what the
 device was told (lan.json, wan.json, firewall.json; docs/provisioning.md of nixwright has their shapes). All of it is
 checked and planned before anything is written. What is wrong is told with its place, and what runs goes on as it was.
 """
@@ -14,6 +14,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -477,7 +478,7 @@ def main() -> None:
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         try:
-            host = json.loads(given.host.read_text("utf-8"))
+            host = tomllib.loads(given.host.read_text("utf-8"))
             for file in apply(host, given.config, given.root, booting=given.booting):
                 print(f"[gateway-apply] changed {file}")  # noqa: T201 - the journal reads it
         except RefusedError as error:

@@ -1,0 +1,309 @@
+"""Containers as units of systemd, by Podman's Quadlet: without root unless asked for, and seen by nobody else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence  # noqa: TC003 - records are built from their annotations
+from dataclasses import field as record_field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from nixwright.bounds import Ge, Le
+from nixwright.errors import Mistake
+from nixwright.layout.paths import path_mistake
+from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
+from nixwright.parts.base import Context, File, Part
+from nixwright.parts.facts import ContainerUnit, Provisioned
+from nixwright.parts.programs import containers_apply
+from nixwright.record import field_origin, record
+from nixwright.runbook import Phase, Step
+from nixwright.unseen import independent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nixwright.layout.model import Layout
+    from nixwright.nix.values import Expr, Value
+    from nixwright.options.settings import Setting
+    from nixwright.parts.base import Fact
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_IMAGE = re.compile(r"(?P<registry>[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?)/[a-z0-9._/-]+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LINE = re.compile(r"[^\x00-\x1f\x7f]*")
+_PART = re.compile(r"/[^\x00-\x20\x7f:%]*")
+_ONLY_HERE = "127.0.0.1"
+_FIRST_ID, _IDS = 200_000, 65_536  # what the containers' own users are on the host
+_IMAGE_FIX = '"docker.io/library/nginx:1.29"'
+
+
+@record
+class Port:
+    """A port of the host that leads to one of a container; `on` "0.0.0.0" opens it to the networks, too."""
+
+    host: Annotated[int, Ge(1), Le(65535)]
+    container: Annotated[int, Ge(1), Le(65535)]
+    on: str = _ONLY_HERE
+    udp: bool = False
+
+    def wrong(self) -> Iterator[Mistake]:
+        """An address that is none."""
+        if not _ADDRESS.fullmatch(self.on) or any(int(octet) > 255 for octet in self.on.split(".")):  # noqa: PLR2004
+            yield Mistake(
+                "on", "is no IPv4 address", repr(self.on), "an address of the host, or 0.0.0.0", '"127.0.0.1"'
+            )
+
+    @property
+    def published(self) -> str:
+        """As Quadlet's `PublishPort` has it."""
+        return f"{self.on}:{self.host}:{self.container}{'/udp' if self.udp else ''}"
+
+
+@record
+class Container:
+    """A container: `Container("web", "docker.io/library/nginx:1.29", ports=[Port(8081, 80)])`.
+
+    `volumes` maps paths of the host to paths in the container (`"/data/web": "/srv"`, with `:ro` behind it read-only).
+    `environment` is for what everybody may know; a secret is a file of the device that one of the volumes brings. A
+    `privileged` one runs as root and in the host's own network; any other as the containers' user, who cannot open
+    ports below 1024.
+    """
+
+    name: str
+    image: str
+    ports: Sequence[Port] = ()
+    volumes: Mapping[str, str] = record_field(default_factory=dict)
+    environment: Mapping[str, str] = record_field(default_factory=dict)
+    command: Sequence[str] = ()
+    privileged: bool = False
+
+    def wrong(self) -> Iterator[Mistake]:
+        """No image, names and paths that are none, ports that nothing could listen on."""
+        return independent(self._names(), self._texts(), self._ports())
+
+    def _names(self) -> Iterator[Mistake]:
+        if not _NAME.fullmatch(self.name):
+            yield Mistake("name", "is no name of a container", repr(self.name), "a-z, 0-9 and -", '"web"')
+        found = _IMAGE.fullmatch(self.image)
+        if not self.image:
+            yield Mistake("image", "is missing: there is nothing to run", "", "registry/name:tag", _IMAGE_FIX)
+        elif found is None or not re.search(r"[.:]|^localhost$", found["registry"]):
+            what = "names no registry: which of several is asked would be left to chance"
+            yield Mistake("image", what, repr(self.image), "registry/name:tag", _IMAGE_FIX)
+        elif found[4] is None and found[5] is None:
+            what = "names no version: each start might run another"
+            yield Mistake("image", what, repr(self.image), "with :TAG or @sha256:DIGEST", f'"{self.image}:1.0"')
+
+    def _texts(self) -> Iterator[Mistake]:
+        for outside, inside in self.volumes.items():
+            yield from path_mistake("volumes", outside)
+            if not _PART.fullmatch(inside.removesuffix(":ro")):
+                allowed = "an absolute path, with :ro where nothing is written"
+                yield Mistake("volumes", "is no path in a container", repr(inside), allowed, f'{{"{outside}": "/srv"}}')
+        for name, value in self.environment.items():
+            if not _VARIABLE.fullmatch(name) or not _LINE.fullmatch(value):
+                allowed = "names of letters, digits and _, values of one line"
+                yield Mistake("environment", "is no variable", f"{name}={value!r}", allowed, '{"TZ": "UTC"}')
+        for index, word in enumerate(self.command):
+            if not word or not _LINE.fullmatch(word):  # Quadlet drops an empty one and all that follow it
+                allowed = "one line, and not empty"
+                yield Mistake(f"command[{index}]", "is no word of a command line", repr(word), allowed, "")
+
+    def _ports(self) -> Iterator[Mistake]:
+        seen: set[tuple[int, bool]] = set()
+        for index, port in enumerate(self.ports):
+            where = f"ports[{index}]"
+            if (port.host, port.udp) in seen:
+                yield Mistake(where, "is taken by another of this container", str(port.host), "each port once", "")
+            seen.add((port.host, port.udp))
+            if port.host < 1024 and not self.privileged:  # noqa: PLR2004 - net.ipv4.ip_unprivileged_port_start
+                what = "is for root alone, and this container runs without"
+                yield Mistake(
+                    where, what, str(port.host), "1024 to 65535", f"Port({8000 + port.host}, {port.container})"
+                )
+        if self.ports and self.privileged:
+            what = "lead nowhere: a privileged container is in the host's own network"
+            yield Mistake("ports", what, f"{len(self.ports)} of them", "", "remove them")
+
+    @property
+    def unit(self) -> str:
+        """The unit that Quadlet makes of it."""
+        return f"{self.name}.service"
+
+    def quadlet(self) -> Expr:
+        """Return the file that Quadlet makes a unit of."""
+        lines: list[tuple[str | Expr, ...]] = [
+            ("[Unit]",),
+            (f"Description={self.name}, a container",),
+            ("[Container]",),
+            (f"Image={self.image}",),
+            (f"Network={'host' if self.privileged else 'pasta'}",),
+            *((f"PublishPort={port.published}",) for port in self.ports),
+            *((f"Volume={outside}:{inside}",) for outside, inside in self.volumes.items()),
+            *((("EnvironmentFile=", NixPath(f"./{self.name}-environment.conf")),) if self.environment else ()),
+            *(((f"Exec={' '.join(map(_quoted, self.command))}",),) if self.command else ()),
+            ("[Service]",),
+            ("Restart=always",),
+            ("TimeoutStartSec=900",),  # the first start fetches the image
+            ("[Install]",),
+            ("WantedBy=default.target" if not self.privileged else "WantedBy=multi-user.target",),
+        ]
+        return Text(tuple(piece for line in lines for piece in (*line, "\n")), indented=True)
+
+
+@record
+class Containers(Part):
+    """Podman, with its images and containers below `storage`, on a file system that stays.
+
+    What runs without root runs as `user`, a system user whose services start at boot. On a host with `Provisioning` the
+    containers of which a device was told run beside `declared` ones.
+    """
+
+    declared: Sequence[Container] = ()
+    storage: str = "/data/containers"
+    user: str = "appsvc"
+    uid: Annotated[int, Ge(300), Le(399)] = 390  # below those that NixOS gives by itself
+
+    module: ClassVar[str] = "containers"
+
+    def wrong(self) -> Iterator[Mistake]:
+        """Two of one name, two on one port, a path or a user that is none."""
+        return independent(self._twice(), self._places())
+
+    def _twice(self) -> Iterator[Mistake]:
+        names: set[str] = set()
+        ports: dict[tuple[int, bool], str] = {}
+        for index, container in enumerate(self.declared):
+            if container.name in names:
+                what, fix = "there is another of this name", "rename one"
+                yield Mistake(f"declared[{index}].name", what, repr(container.name), "each name once", fix)
+            names.add(container.name)
+            for port in container.ports:
+                taken = ports.setdefault((port.host, port.udp), container.name)
+                if taken != container.name:
+                    yield Mistake(f"declared[{index}].ports", f"is {taken}'s", str(port.host), "each port once", "")
+
+    def _places(self) -> Iterator[Mistake]:
+        yield from path_mistake("storage", self.storage)
+        if not _USER.fullmatch(self.user) or self.user == "root":
+            yield Mistake("user", "is no user for containers", repr(self.user), "a-z, 0-9, _ and -", '"appsvc"')
+
+    @property
+    def home(self) -> str:
+        """The home of the containers' user: what it fetches and writes lies there."""
+        return f"{self.storage}/{self.user}"
+
+    def provides(self, layout: Layout) -> Iterable[Fact]:
+        """The units of the declared containers."""
+        return [ContainerUnit(c.unit, None if c.privileged else self.user) for c in self.declared]
+
+    def settings(self, context: Context) -> Iterator[Setting]:
+        """Lower to `virtualisation.podman`, a user, and Quadlet's files below /etc/containers/systemd."""
+        yield self.set("virtualisation.podman.enable", value=True)
+        graph = f"{self.storage}/storage"
+        yield self.set("virtualisation.containers.storage.settings.storage.graphroot", graph, field="storage")
+        log = "virtualisation.containers.containersConf.settings.containers.log_driver"
+        yield self.set(log, "journald", comment="a container's words are in the journal, like those of any unit")
+        ids: Value = [{"startUid": _FIRST_ID, "count": _IDS}]
+        user: Value = {
+            "isSystemUser": True,
+            "uid": self.uid,
+            "group": self.user,
+            "home": self.home,
+            "linger": True,
+            "subUidRanges": ids,
+            "subGidRanges": [{"startGid": _FIRST_ID, "count": _IDS}],
+        }
+        yield self.set(f"users.users.{self.user}", user, field="user", comment="runs the containers, from boot on")
+        yield self.set(f"users.groups.{self.user}.gid", self.uid, field="user")
+        yield from self._home()
+        for index, container in enumerate(self.declared):
+            below = "" if container.privileged else f"users/{self.uid}/"
+            path = f'environment.etc."containers/systemd/{below}{container.name}.container".text'
+            yield self.set(path, container.quadlet(), field=f"declared[{index}]")
+        if context.fact(Provisioned) is not None:
+            yield from self._told(context.all(Provisioned)[0].directory)
+
+    def _home(self) -> Iterator[Setting]:
+        manager = f"user@{self.uid}.service"
+        why = "the storage may be mounted late: without it no container starts, and nothing is written below it"
+        make: Value = {
+            "requiredBy": [manager],
+            "before": [manager],
+            "unitConfig": {"RequiresMountsFor": self.storage},
+            "serviceConfig": {
+                "Type": "oneshot",
+                "RemainAfterExit": True,
+                "ExecStart": [
+                    Text((pkgs.coreutils, f"/bin/install -d -m 0755 {self.storage}")),
+                    Text((pkgs.coreutils, f"/bin/install -d -m 0700 -o {self.user} -g {self.user} {self.home}")),
+                ],
+            },
+        }
+        yield self.set("systemd.services.containers-home", make, field="storage", comment=why)
+
+    def _told(self, directory: str) -> Iterator[Setting]:
+        quadlet = Text((pkgs.podman, "/libexec/podman/quadlet"))
+        python = Apply(lib.getExe, (pkgs.python3,))
+        arguments = f" {directory} {self.user} {self.uid} "
+        run = Text((python, " ", NixPath("./containers-apply.py"), arguments, *quadlet.parts))
+        unit: Value = {
+            "description": "The containers of which the device was told",
+            "requiredBy": ["provisioned.target"],
+            "partOf": ["provisioned.target"],
+            "before": ["provisioned.target"],
+            "after": ["provision-recover.service", f"user@{self.uid}.service"],
+            "wants": [f"user@{self.uid}.service"],
+            "path": [pkgs["util-linux"]],
+            "unitConfig": {
+                "RequiresMountsFor": f"{directory} {self.storage}",
+                "ConditionPathExists": f"{directory}/config.toml",
+            },
+            "serviceConfig": {"Type": "oneshot", "RemainAfterExit": True, "ExecStart": run},
+        }
+        yield self.set("systemd.services.containers-apply", unit)
+        why = "Quadlet follows a link, and leaves one alone that leads nowhere"
+        for below, scope in (("", "rootful"), (f"users/{self.uid}/", "rootless")):
+            path = f'environment.etc."containers/systemd/{below}told".source'
+            yield self.set(path, f"/run/containers/told/{scope}", comment=why if not below else "")
+
+    def files(self, context: Context) -> Iterator[File]:
+        """Variables of the declared containers, and the program for those that a device is told."""
+        for container in self.declared:
+            if container.environment:
+                lines = "".join(f"{name}={value}\n" for name, value in container.environment.items())
+                yield File(f"{container.name}-environment.conf", lines)
+        if context.fact(Provisioned) is not None:
+            yield File("containers-apply.py", Path(containers_apply.__file__).read_text("utf-8"))
+
+    def host_rules(self, context: Context) -> Iterator[Mistake]:
+        """The storage stays, and nobody else has the user's name."""
+        return independent(self._stays(context), self._own_user(context))
+
+    def _stays(self, context: Context) -> Iterator[Mistake]:
+        if context.layout.mounts and not context.layout.survives(self.storage):
+            what = "does not survive a boot: each would fetch all images again, and lose what containers wrote"
+            allowed, where = "a path on a file system that is not wiped", field_origin(self, "storage")
+            yield Mistake("Containers.storage", what, self.storage, allowed, 'storage="/data/containers"', where)
+
+    def _own_user(self, context: Context) -> Iterator[Mistake]:
+        if any(user.name == self.user for user in context.users):
+            what, where = "is a person's: containers have a user of their own", field_origin(self, "user")
+            yield Mistake("Containers.user", what, repr(self.user), "a name that no user has", 'user="appsvc"', where)
+
+    def steps(self, context: Context) -> Iterator[Step]:
+        """See that they run."""
+        if not self.declared:
+            return
+        as_user = f"sudo -u {self.user} XDG_RUNTIME_DIR=/run/user/{self.uid} systemctl --user"
+        lines = [f"{'systemctl' if c.privileged else as_user} is-active {c.unit}" for c in self.declared]
+        why = "The first start fetches the images: it may take minutes."
+        yield Step(Phase.VERIFY, "The containers run", why, "\n".join(lines), "`active` from each.")
+
+
+def _quoted(word: str) -> str:
+    """Return a word as a unit's command line has it: nothing in it is expanded."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'

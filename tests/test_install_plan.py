@@ -126,6 +126,12 @@ def test_a_kept_path_is_written_where_it_lies(pibox: dict[str, Any], tmp_path: P
     assert f"mv /mnt/persist{PROFILES}/wifi.nmconnection.new" in action.argv[-1]
 
 
+def test_what_the_user_tells_ssh_outranks_what_we_do() -> None:
+    """ssh takes the first of an option's values (ssh_config(5)); a slow target may need longer to answer."""
+    flags = Remote.of("root@192.0.2.7", 22, ("ConnectTimeout=300",)).flags
+    assert flags.index("ConnectTimeout=300") < flags.index("ConnectTimeout=15")
+
+
 def test_every_script_is_a_script_of_bash(pibox: dict[str, Any], tmp_path: Path) -> None:
     """What ssh is told comes apart again as `bash --norc -euc SCRIPT`, and bash and shellcheck take the script."""
     need("shellcheck")

@@ -38,9 +38,9 @@ class Remote:
 
     @property
     def flags(self) -> list[str]:
-        """What ssh is told beside where to go."""
+        """What ssh is told beside where to go; of an option that stands twice it takes the first, so the user's."""
         found = ["-p", str(self.port)] if self.port != 22 else []  # noqa: PLR2004 - ssh's own
-        return [*found, *(part for option in (*_KEEP, *self.options) for part in ("-o", option))]
+        return [*found, *(part for option in (*self.options, *_KEEP) for part in ("-o", option))]
 
     @property
     def environment(self) -> dict[str, str]:

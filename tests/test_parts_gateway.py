@@ -19,6 +19,7 @@ from nixwright.parts.facts import Provisioned
 from nixwright.parts.gateway import Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.named_link import NamedLink
+from nixwright.parts.recovery_vpn import RecoveryVpn
 from nixwright.parts.ssh import Ssh
 from parts_host import NixSnapshot, context, plain_layout, printed, told
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -124,6 +125,18 @@ def test_one_field_changes_every_file_of_a_told_gateway(snapshot: SnapshotAssert
     assert "172.20" not in "".join(new)
     diff = difflib.unified_diff(old, new, "before", "after", n=0, lineterm="")
     assert "\n".join(diff) + "\n" == snapshot(extension_class=Diff)
+
+
+def test_ssh_through_the_vpn_for_recovery(snapshot: SnapshotAssertion) -> None:
+    vpn = RecoveryVpn()
+    host = context(vpn, gateway(), Ssh(port=2222), facts=[TOLD])
+    assert printed(vpn, host) == snapshot(extension_class=NixSnapshot)
+    assert 'iifname "recovery" tcp dport 2222 accept\n' in printed(gateway(), host)
+    assert "recovery" not in module(gateway(), Ssh())
+    schema = Schema.shipped()
+    assert [s.path for s in vpn.settings(host) if not schema.nodes(s.path)] == []
+    (step,) = vpn.steps(host)
+    assert "/data/config/openvpn/client.conf" in step.why
 
 
 def test_the_page_is_never_open_on_the_wan_by_mistake() -> None:

@@ -19,6 +19,14 @@ class EthernetHardware(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SerialConsole(Fact):
+    """A board's serial console: its name in Linux (`ttyS2`) and its speed in baud."""
+
+    terminal: str
+    baud: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceTree(Fact):
     """The device tree that the board's kernel starts with, `hardware.deviceTree.overlays` applied to it."""
 
@@ -58,6 +66,13 @@ class Provisioned(Fact):
 
     directory: str  # "/data/config"
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryTunnel(Fact):
+    """A tunnel through which SSH is reached where nothing else is left."""
+
+    interface: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +154,25 @@ class CardFirmware(Fact):
 @dataclass(frozen=True, slots=True)
 class CardImage(Fact):
     """The system is an SD card's: the image says what is mounted at / and where the boot files are."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotBoot(Fact):
+    """What the board starts from: the files of a boot slot by path, and what stands raw on the disk by its name."""
+
+    files: tuple[tuple[str, Value], ...]
+    raws: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RootOverlay(Fact):
+    """What is written over the root lies in memory. The file `fresh` is there at the first boot after flashing."""
+
+    fresh: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateMount(Fact):
+    """A mount of a host with slots that stays, beside a root that does not."""
+
+    path: str

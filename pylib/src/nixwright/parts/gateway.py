@@ -14,7 +14,7 @@ from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import NixPath, Order, Text, config, force, pkgs
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import LanGateway, Provisioned, SshServer, WiredNetwork
+from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, WiredNetwork
 from nixwright.parts.gateway_told import Told
 from nixwright.parts.lan_range import LanRange, is_network, overlapping
 from nixwright.parts.named_link import NamedLink  # noqa: TC001 - records are built from their annotations
@@ -266,6 +266,7 @@ class Gateway(Part):
         if self.page_on_wan:
             sets += [f"# port {_page(context)} until the device was told who it is", *_set("page_wan")]
             jumps.append(f"{wan} tcp dport @page_wan accept")
+        jumps += [f'iifname "{t.interface}" tcp dport {ssh} accept' for t in context.all(RecoveryTunnel)]
         own = ['iifname "lo" accept', "ct state vmap { established : accept, related : accept, invalid : drop }"]
         chains = [
             *_chain("input", ["type filter hook input priority filter; policy drop;", *own, *jumps]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
 import sys
 from datetime import timedelta
 from importlib.machinery import ModuleSpec
@@ -84,6 +85,16 @@ def test_a_whole_boot_passes_and_a_failed_unit_or_a_cycle_fails() -> None:
         boots.comes_up(fake_machine(HEALTHY | {"list-units --state=failed": "bad.service loaded failed"}))
     with pytest.raises(AssertionError, match="broke an ordering cycle"):
         boots.comes_up(fake_machine(HEALTHY | {"ordering cycle": "Found ordering cycle on a"}))
+
+
+@pytest.mark.parametrize(("state", "settled"), [("running", True), ("degraded", True), ("starting", False)])
+def test_a_failed_unit_is_told_at_once(state: str, settled: bool) -> None:  # noqa: FBT001 - a parameter
+    """systemctl fails where a unit has failed; the driver runs commands by bash, which then fails the whole pipe."""
+    machine = fake_machine(HEALTHY)
+    boots.comes_up(machine)
+    asked = next(c for c in machine.commands if "is-system-running" in c)
+    fake = f"systemctl() {{ echo {state}; [ {state} = running ]; }}; {asked}"
+    assert (subprocess.run(["bash", "-euo", "pipefail", "-c", fake], check=False).returncode == 0) == settled
 
 
 def test_a_switch_goes_there_and_back() -> None:

@@ -56,8 +56,7 @@ def read_source(path: Path, into: Path, limits: Limits = LIMITS) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limits.source:
             raise _refused("is too large", f"{size} bytes", f"at most {limits.source}")
-        head = file.read(4)
-        file.seek(0)
+        head = os.pread(file.fileno(), 4, 0)  # the place in the file is zstd's, too: it stays at its beginning
         if head.startswith(_GZIP):
             with gzip.GzipFile(fileobj=file) as unpacked:
                 return _archive(_Counted(unpacked, limits), into, limits)
@@ -124,7 +123,7 @@ class _Counted:
         while size:
             part = self.read(size)
             if not part:
-                raise _refused("ends in the middle of a member")
+                raise _refused("ends before its end: it is no whole bundle")
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
@@ -201,9 +200,8 @@ def _members(source: _Counted, limits: Limits) -> Iterator[_Member]:
     long_name: str | None = None
     long_size: int | None = None
     for _ in range(limits.members + 1):
-        header = source.read(_BLOCK)
-        header += source.exactly(_BLOCK - len(header)) if header else b""
-        if header == bytes(_BLOCK) or not header:
+        header = source.exactly(_BLOCK)
+        if header == bytes(_BLOCK):
             while source.read(_CHUNK):  # its end, where gzip and zstd tell whether all of it arrived
                 pass
             return

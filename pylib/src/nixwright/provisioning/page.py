@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self.site.uploads.acquire(blocking=False):
             self._refuse(503, "another is being received: try again")
         else:
-            body = Path(tempfile.mkstemp(prefix="body-", dir=self.site.run)[1])
+            body = self._new("body-")
             try:
                 digest = self._body(body)
                 if digest is not None:
@@ -226,9 +226,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(202, {"job": f"/jobs/{job}"})
 
     def _kept(self, data: bytes) -> Path:
-        path = Path(tempfile.mkstemp(prefix="source-", dir=self.site.run)[1])
+        path = self._new("source-")
         path.write_bytes(data)
         return path
+
+    def _new(self, prefix: str) -> Path:
+        handle, name = tempfile.mkstemp(prefix=prefix, dir=self.site.run)
+        os.close(handle)
+        return Path(name)
 
     def _signed(self, digest: str) -> bool:
         """Tell whether an admin signed this very request; else answer it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixwright.scenarios.boots import console_says, wait_for_boot
+from nixwright.scenarios.driver import seconds
 
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import QemuMachine
@@ -54,7 +55,7 @@ def mounted(machine: QemuMachine, *, mounts: dict[str, str], swaps: int) -> None
 def closed(machine: QemuMachine, *, closed: list[str], trimmed: list[str]) -> None:
     """A container that is there for its key files alone is closed; the others pass TRIM on."""
     for name in closed:
-        machine.wait_until_fails(f"test -e /dev/mapper/{name}")
+        machine.wait_until_fails(f"test -e /dev/mapper/{name}", timeout=seconds(120))
     for name in trimmed:
         machine.succeed(f"dmsetup table {name} | grep -w allow_discards")
 

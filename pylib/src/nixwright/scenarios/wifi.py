@@ -15,11 +15,14 @@ def joins_by_itself(machine: QemuMachine, *, interface: str, gateway: str, power
     """Nobody logs in: the host is associated, has a lease, reaches the access point, and sleeps only where it may."""
     wait_for_boot(machine)
     machine.wait_for_unit("access-point.service")
-    machine.wait_until_succeeds(f"iw dev {interface} link | grep -F 'Connected to'", timeout=seconds(600))
-    machine.wait_until_succeeds(f"ip -4 route show dev {interface} | grep -F 'default via {gateway}'")
+    machine.wait_until_succeeds(f"iw dev {interface} link | grep -F 'Connected to'", timeout=seconds(300))
+    machine.wait_until_succeeds(
+        f"ip -4 route show dev {interface} | grep -F 'default via {gateway}'", timeout=seconds(120)
+    )
     machine.wait_until_succeeds(f"ping -c 1 -W 20 -I {interface} {gateway}")
     # whoever drives the interface says so a moment after it is up
-    machine.wait_until_succeeds(f"iw dev {interface} get power_save | grep -Fx 'Power save: {power_save}'")
+    asleep = f"iw dev {interface} get power_save | grep -Fx 'Power save: {power_save}'"
+    machine.wait_until_succeeds(asleep, timeout=seconds(120))
 
 
 def keys_are_roots(machine: BaseMachine, *, directories: list[str]) -> None:

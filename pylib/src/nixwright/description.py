@@ -71,6 +71,7 @@ def describe(host: Host, layout: Layout, context: Context) -> Data:
         "pools": storage.pools(layout),
         "mounts": mounts,
         "swaps": storage.swaps(layout),
+        "slots": storage.slots(layout),
         "survival": _survival(mounts, kept),
         "picture": picture.terminal(layout) if host.disks else "",
         "drawings": {str(w): picture.svg(layout, w) for w in _DRAWN} if host.disks else {},  # SVG, by width

@@ -17,7 +17,15 @@ from nixwright.layout.pool import Member
 from nixwright.nix.values import Apply, Text, default, pkgs
 from nixwright.options.host_view import HostView
 from nixwright.options.rules_kit import wrong
-from nixwright.parts.facts import CardFirmware, CardImage, DeviceTree, EthernetHardware, NoKexec, WifiHardware
+from nixwright.parts.facts import (
+    CardFirmware,
+    CardImage,
+    DeviceTree,
+    EthernetHardware,
+    NoKexec,
+    SerialConsole,
+    WifiHardware,
+)
 from nixwright.record import field_origin, origin_of, record
 from nixwright.runbook import Phase, Step
 
@@ -55,13 +63,14 @@ class Pi4(Board):
     system: System = field(default="aarch64-linux", init=False)
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
-        """Its networks, its device tree, its firmware; and that it cannot kexec."""
+        """Its networks, its device tree, its firmware, its console; and that it cannot kexec."""
         return (
             EthernetHardware(_ETHERNET),
             WifiHardware(("brcmfmac",), ("raspberrypiWirelessFirmware",)),
             DeviceTree("brcm,bcm2711", DEVICE_TREE),
             CardFirmware(_firmware()),
             NoKexec(_NO_KEXEC),
+            SerialConsole("ttyS1", 115200),
         )
 
     def settings(self, context: Context) -> Iterator[Setting]:

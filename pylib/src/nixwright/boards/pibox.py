@@ -23,7 +23,7 @@ from nixwright.bounds import Ge
 from nixwright.errors import Mistake
 from nixwright.layout.content import ESP
 from nixwright.nix.values import default
-from nixwright.parts.facts import BootFirmware, DeviceTree, EthernetHardware
+from nixwright.parts.facts import BootFirmware, DeviceTree, EthernetHardware, SerialConsole
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 
@@ -68,11 +68,12 @@ class PiBox(Board):
             )
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
-        """The wired network, the device tree, and the firmware on the eMMC."""
+        """The wired network, the device tree, the firmware on the eMMC, and the console."""
         return (
             EthernetHardware(_ETHERNET),
             DeviceTree("brcm,bcm2711", DEVICE_TREE),
             BootFirmware(_FIRMWARE, "/boot"),
+            SerialConsole("ttyS1", 115200),
         )
 
     def settings(self, context: Context) -> Iterator[Setting]:

@@ -10,16 +10,20 @@ from importlib import import_module
 from nixwright.errors import NixwrightError
 
 COMMANDS = (
+    "build",
     "ci-matrix",
     "flash",
     "gen",
     "get",
     "install",
     "new",
+    "rollback",
     "runbook",
     "schema",
+    "serial",
     "set",
     "show",
+    "status",
     "test",
     "update",
     "verification",

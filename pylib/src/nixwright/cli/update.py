@@ -1,11 +1,15 @@
-"""`nixwright update`: a host's new system onto the running host, once its checks are green."""
+"""`nixwright update`: a host's new system onto the running host, once its checks are green.
+
+A host with slots gets a signed bundle (`slot_update`), any other is switched by nixos-rebuild.
+"""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from nixwright.cli import consent
+from nixwright.cli import consent, slot_update
+from nixwright.cli.device import Device
 from nixwright.cli.hosts import add_arguments, load_hosts, refuse
 from nixwright.cli.install import add_target, object_to, objections_here
 from nixwright.errors import NixwrightError
@@ -26,7 +30,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser("update", help="switch a running host to its new system")
     add_arguments(parser, one=True)
     add_target(parser)
-    parser.add_argument("--way", choices=WAYS, default="switch", help="as nixos-rebuild's (%(default)s)")
+    parser.add_argument("--way", choices=WAYS, help="as nixos-rebuild's (switch)")
+    slot_update.add_arguments(parser)
     parser.add_argument("--unchecked", action="store_true", help="without running the host's checks first")
     consent.add_arguments(parser, "HOST'S NAME")
 
@@ -37,12 +42,15 @@ def run(args: argparse.Namespace) -> int:
     if hosts.told:
         return refuse(hosts, as_json=False)
     host = hosts.loaded[0].about
-    remote = Remote.of(args.target, args.port, tuple(args.ssh_option))
-    update = Update(args.flake or str(hosts.root), args.build_on == "target", args.way)
-    steps = plan(host, remote, update)
+    remote = Remote.of(args.target, args.port, tuple(args.ssh_option), wheel=bool(host["slots"]))
     checks = ["test", host["name"], "--hosts", str(hosts.root / hosts.loaded[0].source), "--root", str(hosts.root)]
+    first = "" if args.unchecked else f"# The host's checks\nnixwright {' '.join(checks)}\n\n"
+    if host["slots"]:
+        return slot_update.run(args, Device(hosts, host, remote), first, lambda: _check(host, checks))
+    slot_update.refuse_arguments(args, host)
+    update = Update(args.flake or str(hosts.root), args.build_on == "target", args.way or "switch")
+    steps = plan(host, remote, update)
     if args.dry_run:
-        first = "" if args.unchecked else f"# The host's checks\nnixwright {' '.join(checks)}\n\n"
         sys.stdout.write(first + work.told(steps, remote.environment))
         return 0
     object_to(objections_here(hosts, host, on_target=update.on_target))
@@ -54,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     for number, step in enumerate(steps, 1):
         work.say(number, len(steps), step.title)
         worker.do(step)
-    sys.stdout.write(f"{host['name']}: {args.way} is done on {remote.target}.\n")
+    sys.stdout.write(f"{host['name']}: {update.way} is done on {remote.target}.\n")
     return 0
 
 

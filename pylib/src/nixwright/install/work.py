@@ -61,8 +61,8 @@ def kept(what: str, output: str) -> dict[str, str]:
         if what == "flake":
             return {"flake": str(data["path"])}
         paths = [str(built["outputs"]["out"]) for built in data]
-        if what == "firmware":
-            return {"firmware": paths[0]}
+        if what in {"firmware", "bundle"}:
+            return {what: paths[0]}
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ToolError("nix did not say where it put what it made") from error
     return {next((n for n in SCRIPTS.values() if path.endswith(f"-{n}")), "system"): path for path in paths}

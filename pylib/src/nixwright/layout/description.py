@@ -54,6 +54,11 @@ def mounts(layout: Layout) -> list[Data]:
     return [_mount(m, layout) for m in sorted(layout.mounts, key=lambda m: m.path)]
 
 
+def slots(layout: Layout) -> list[Data]:
+    """Return slots A and B with their devices, or nothing."""
+    return [{"name": s.name, "boot": s.boot.device, "root": s.root.device} for s in layout.slots]
+
+
 def swaps(layout: Layout) -> list[Data]:
     """Return every swap space: its device, and the containers round it."""
     return [

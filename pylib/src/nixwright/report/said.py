@@ -49,6 +49,21 @@ def _mount(data: Data, names: Mapping[str, str], native: set[str]) -> str:
     return ", ".join(found)
 
 
+def slots(about: Data) -> Iterator[tuple[str, str]]:
+    """Yield what updates are written to, which are taken, and who is told at first boot who they are."""
+    names = _partitions(about)
+    for slot in about["slots"]:
+        yield slot["name"], ", ".join(f"{what} {names.get(slot[what], slot[what])}" for what in ("boot", "root"))
+    for fact in about["facts"]:
+        if fact["kind"] == "SlotUpdates":
+            yield "bundles", f"for {fact['compatible']}, signed by one whom {fact['keyring']} knows"
+        if fact["kind"] == "Provisioned":
+            yield (
+                "told",
+                f"who it is at first boot, in {fact['directory']}; its page on the LAN is at port {fact['port']}",
+            )
+
+
 def wiped(survival: Data) -> list[tuple[str, str]]:
     """Return each directory that a boot empties, and what in it stays."""
     return [(w["path"], ", ".join(w["but"])) for w in survival["wiped"]]

@@ -8,16 +8,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from nixwright.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _STDERR = 2
+_BLOCK = 1 << 20  # bytes sent between two looks at the progress
 
 
 def output_of(
@@ -99,6 +100,34 @@ def run_here(  # noqa: PLR0913 - each has a name and a default
         **source,  # type: ignore[call-overload]
     )
     return done.returncode, done.stdout.decode(errors="replace") if keep else ""
+
+
+def send(
+    argv: Sequence[str], path: Path, progress: Callable[[int], None], environment: Mapping[str, str] | None = None
+) -> int:
+    """Run a program with a file as its standard input, and return its exit status; `progress` gets the bytes sent.
+
+    Raises ToolError where it cannot be started, or the file cannot be read.
+    """
+    _require(argv, "")
+    sent = 0
+    try:
+        with path.open("rb") as file:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=_STDERR, env=os.environ | (environment or {})
+            )
+            try:
+                with suppress(BrokenPipeError), process.stdin:  # type: ignore[union-attr] # PIPE makes one
+                    while block := file.read(_BLOCK):
+                        process.stdin.write(block)  # type: ignore[union-attr] # as above
+                        sent += len(block)
+                        progress(sent)
+                return process.wait()
+            finally:
+                process.kill()
+                process.wait()
+    except OSError as error:
+        raise ToolError(f"{path} cannot be read: {error.strerror}") from error
 
 
 @contextmanager

@@ -22,19 +22,23 @@ class Remote:
     target: str
     port: int = 22
     options: tuple[str, ...] = ()
+    become: str = ""  # the command that makes root of us there, with a blank behind it
 
     @classmethod
-    def of(cls, target: str, port: int, options: tuple[str, ...]) -> Remote:
-        """Check what was said. Raises ToolError for what is no address, or no option."""
+    def of(cls, target: str, port: int, options: tuple[str, ...], *, wheel: bool = False) -> Remote:
+        """Check what was said. Raises ToolError for what is no address, or no option.
+
+        With `wheel` the user may be another than root, who becomes root there by run0.
+        """
         found = _TARGET.fullmatch(target)
         if found is None:
             raise ToolError(f"{target!r} is no machine: say root@address")
-        if found["user"] != "root":
+        if found["user"] != "root" and not wheel:
             raise ToolError(f"{target}: installing and switching takes root: say root@{found['address']}")
         wrong = next((o for o in options if not _OPTION.fullmatch(o)), None)
         if wrong is not None:
             raise ToolError(f"{wrong!r} is no option of ssh: say NAME=VALUE, without spaces")
-        return cls(target, port, options)
+        return cls(target, port, options, "" if found["user"] == "root" else "run0 ")
 
     @property
     def flags(self) -> list[str]:
@@ -49,7 +53,13 @@ class Remote:
 
     def argv(self, script: str, *, terminal: bool = False) -> list[str]:
         """Return the command that runs a script of bash, to its first error; rc files stop at -u: none is read."""
-        return ["ssh", *self.flags, "-t" if terminal else "-T", self.target, f"bash --norc -euc {shlex.quote(script)}"]
+        return [
+            "ssh",
+            *self.flags,
+            "-t" if terminal else "-T",
+            self.target,
+            f"{self.become}bash --norc -euc {shlex.quote(script)}",
+        ]
 
     def store(self, root: str = "") -> str:
         """Return its Nix store as a URL, or the one below a directory of its."""

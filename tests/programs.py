@@ -14,6 +14,7 @@ from pathlib import Path
 
 # Debian keeps administrators' programs out of a plain user's PATH; most of ours work there all the same.
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec/podman")
+RAUC_POLICY = "/usr/share/dbus-1/system.d/de.pengutronix.rauc.conf"
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 
@@ -67,6 +68,8 @@ PROGRAMS = (
     Program("chronyd", "chrony", "time for the gateway's LAN"),
     Program("chronyc", "chrony", "who may ask the gateway for the time"),
     Program("rauc", "rauc", "bundles as RAUC makes, signs and refuses them"),
+    Program("dbus-daemon", "dbus-daemon", "RAUC as a service, in a small QEMU guest"),
+    Program(RAUC_POLICY, "rauc-service", "the same"),
     Program("openssl", "openssl", "the certificates of bundles and servers"),
     Program("mksquashfs", "squashfs-tools", "what is in a bundle, and root file systems of slots"),
     Program("systemd-analyze", "systemd", "which of two versions is newer"),

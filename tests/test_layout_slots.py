@@ -27,7 +27,7 @@ from nixwright.layout import (
     Swap,
 )
 from nixwright.layout.disk import places
-from nixwright.layout.image import image_size, table_script
+from nixwright.layout.image import image_size, spans, table_script
 from nixwright.layout.lower import settings
 from nixwright.layout.model import Layout
 
@@ -120,13 +120,19 @@ def test_beside_disko_only_the_later_partitions_go_to_repart() -> None:
 
 
 def test_the_image_holds_slot_a_and_hides_the_gap() -> None:
-    assert table_script(emmc()) == (
-        "label: gpt\n"
-        "first-lba: 32768\n"
-        'start=32768, size=262144, type=BC13C2FF-59E6-4262-A352-B275FD6F7172, name="boot-a"\n'
-        'start=294912, size=2097152, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE, name="rootfs-a"\n'
-    )
+    lines = table_script(emmc(), "rock64").splitlines()
+    assert lines[0] == "label: gpt"
+    assert lines[2] == "first-lba: 32768"
+    ids = [re.search(r"(?:label-id: |uuid=)([0-9A-F-]{36})", line) for line in (lines[1], *lines[3:])]
+    assert len({found[1] for found in ids if found is not None}) == 3  # the disk's and two partitions'
+    assert [re.sub(r"uuid=[^,]+, ", "", line) for line in lines[3:]] == [
+        'start=32768, size=262144, type=BC13C2FF-59E6-4262-A352-B275FD6F7172, name="boot-a"',
+        'start=294912, size=2097152, type=B921B045-1DF0-41C3-AF44-4C6F280D3FAE, name="rootfs-a"',
+    ]
+    assert table_script(emmc(), "rock64") == table_script(emmc(), "rock64")
+    assert table_script(emmc(), "another") != table_script(emmc(), "rock64")
     assert image_size(emmc()) == 1169 << 20
+    assert spans(emmc()) == {"boot-a": (32768, 262144), "rootfs-a": (294912, 2097152)}
 
 
 def test_a_root_of_another_architecture_has_another_type() -> None:

@@ -26,7 +26,8 @@ _FAILS: Value = {
 def checks(context: Context) -> Iterator[Check]:
     """What holds of a host whatever its parts are."""
     yield _boots()
-    yield _switches()
+    if not context.layout.slots:  # a slot is replaced as a whole
+        yield _switches()
     yield _users(context)
     if context.fact(SshServer) is not None and context.fact(LanGateway) is None:
         yield _firewall(context)

@@ -84,7 +84,7 @@ def warm() -> None:
 def _inputs(host: Host, parts: Sequence[Part], layout: Layout) -> list[str]:
     """The flake inputs that the host needs, each once."""
     own = {i for reference, _ in host.secret_uses() for i in reference.inputs}
-    return sorted({i for p in parts for i in p.inputs} | own | ({"disko"} if layout.disks else set()))
+    return sorted({i for p in parts for i in p.inputs} | own | ({"disko"} if layout.partitioned else set()))
 
 
 def install_steps(host: Host, parts: Sequence[Part], context: Context) -> list[Step]:

@@ -185,7 +185,7 @@ class Host:
         """Install steps: the secrets that a person writes once, and the installation itself."""
         uses = list(self.secret_uses())
         yield from dict.fromkeys(s for reference, use in uses for s in reference.steps(use, layout))
-        if self.disks:
+        if layout.partitioned:
             why = "Root's password is not asked for: who may log in stands in the host file."
             command = f"nixos-install --root /mnt --flake .#{self.name} --no-channel-copy --no-root-password"
             yield Step(Phase.INSTALL, "NixOS onto the mounted disks", why, command, "`installation finished!`")

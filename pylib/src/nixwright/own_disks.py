@@ -50,7 +50,7 @@ def checks(context: Context) -> Iterator[Check]:
     Images that are written as a whole lie on the machine that installs, where no check has them.
     """
     layout = context.layout
-    if not layout.disks or layout.open or any(raw.file for d in layout.disks for raw in d.table.raws):
+    if not layout.partitioned or layout.slots or layout.open or any(raw.file for d in layout.disks for raw in d.table.raws):
         return
     yield from _formats(layout, context.host_id)
     yield from _installed(layout)

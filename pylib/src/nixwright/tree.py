@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _HASH, _SLASHES, _XML = "# {}", "// {}", "<!-- {} -->"
 _COMMENTS = {
-    **dict.fromkeys((".nix", ".sh", ".py", ".toml", ".yaml", ".yml", ".conf", ".rules", ".nft", ".txt"), _HASH),
+    **dict.fromkeys((".nix", ".sh", ".cmd", ".py", ".toml", ".yaml", ".yml", ".conf", ".rules", ".nft", ".txt"), _HASH),
     **dict.fromkeys((".dts", ".dtso", ".dtsi", ".c", ".h"), _SLASHES),
     **dict.fromkeys((".md", ".svg", ".xml", ".html"), _XML),
 }

@@ -132,6 +132,11 @@ class Layout:
         return next(c for c in self.containers if c.keys is not None and any(key is k for k in c.keys.files))
 
     @property
+    def partitioned(self) -> tuple[Disk, ...]:
+        """The disks that disko partitions: those that no image is written to."""
+        return tuple(d for d in self.disks if not d.flashed)
+
+    @property
     def slots(self) -> tuple[Slot, ...]:
         """Slots A and B, or none."""
         for disk in self.disks:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def steps(layout: Layout, host_name: str) -> list[Step]:
-    """Return the steps from empty disks to a mounted target at /mnt; none for a host without disks."""
-    return list(_steps(layout, host_name)) if layout.disks else []
+    """Return the steps from empty disks to a mounted target at /mnt; none where no disk is partitioned in place."""
+    return list(_steps(layout, host_name)) if layout.partitioned else []
 
 
 def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
-    paths = " ".join(d.path for d in layout.disks)
+    paths = " ".join(d.path for d in layout.partitioned)
     yield Step(
         Phase.DISKS,
-        "Make sure of the disk" if len(layout.disks) == 1 else "Make sure of the disks",
+        "Make sure of the disk" if len(layout.partitioned) == 1 else "Make sure of the disks",
         "Everything on it will be destroyed. Compare model, serial and size with what you hold in your hand. A link "
         "that is missing means that this machine attaches the disk in another way than the target does.",
         f"ls -l {paths}\nlsblk -o NAME,SIZE,MODEL,SERIAL,PARTLABEL,MOUNTPOINTS $(readlink -f {paths})",
@@ -38,7 +38,7 @@ def _steps(layout: Layout, host_name: str) -> Iterator[Step]:
         why += f" It asks for a new passphrase for {' and for '.join(f'`{n}`' for n in asked)}, each twice."
     command = _disko(host_name, "destroyFormatMount")
     yield Step(Phase.DISKS, "Partition, format, mount", why, command, "It ends without an error.")
-    for disk in layout.disks:
+    for disk in layout.partitioned:
         yield _verify(disk)
     if asked:
         yield Step(

@@ -30,7 +30,7 @@ _KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 @record
 class Ssh(Part):
-    """OpenSSH's server. `host_key` None means: /etc/ssh where that survives a boot, else the same below /persist.
+    """OpenSSH's server. `host_key` None is /etc/ssh where that survives a boot, else the same below /persist or /data.
 
     `root` lets root in, by key: what installs a machine needs it, a host does not.
     """
@@ -50,7 +50,7 @@ class Ssh(Part):
         """Return where the host key is kept; empty where nothing survives. An image's file systems are not known."""
         if self.host_key is not None or not layout.mounts:
             return self.host_key or _KEY
-        return next((p for p in (_KEY, f"/persist{_KEY}") if layout.survives(p)), "")
+        return next((p for p in (_KEY, f"/persist{_KEY}", f"/data{_KEY}") if layout.survives(p)), "")
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The port and the host key."""

@@ -1,0 +1,37 @@
+"""A Rock64 as a gateway: flashed once, updated in slots A and B, with a root that is the same at every boot."""
+
+from nixwright import Host, User
+from nixwright.boards.rock64 import EMMC, U_BOOT, Rock64
+from nixwright.layout import GPT, REST, Disk, F2fs, MiB, Partition, Slots
+from nixwright.parts.overlay_root import OverlayRoot
+from nixwright.parts.run0 import Run0
+from nixwright.parts.ssh import Ssh
+from nixwright.parts.volatile_logs import VolatileLogs
+
+emmc = Disk(
+    EMMC,
+    GPT(
+        *U_BOOT,
+        Slots(boot=MiB(128), root=MiB(1024), start=MiB(16)),
+        Partition("data", REST, F2fs("/data"), at_first_boot=True),
+    ),
+)
+host = Host(
+    name="rock64",
+    state_version="26.05",
+    board=Rock64(),
+    disks=[emmc],
+    parts=[
+        OverlayRoot(),
+        VolatileLogs(),
+        Run0(),
+        Ssh(),
+    ],
+    users=[
+        User(
+            "admin",
+            groups=["wheel"],
+            ssh_keys=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKL8NA5VDqMz+2iLKpUOfkAv2XZ+BJtYH9vDnYmWP1GL ivan@laptop"],
+        ),
+    ],
+)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 from nixwright.parts.programs import health_gate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PROGRAM = Path(health_gate.__file__)
 SYSTEMCTL = """#!/bin/sh
@@ -106,24 +109,58 @@ class Device:
         """Whether it was told to."""
         return (self.at / "rebooted").exists()
 
-    def arguments(self, *more: str, sustained: float = 0.3, within: float = 0.2) -> list[str]:
+    def arguments(self, *more: str, sustained: float = 60, within: float = 30) -> list[str]:
         """The program's command line."""
         return [
-            *("--unit=dnsmasq.service", "--interface=lan", "--reboot", "--every=0.1"),
+            *("--unit=dnsmasq.service", "--interface=lan", "--reboot", "--every=5"),
             *(f"--sustained={sustained}", f"--within={within}"),
             *(f"--{name}={self.at / file}" for name, file in FILES.items()),
             *more,
         ]
 
-    def run(self, *more: str, sustained: float = 0.3, within: float = 0.2) -> subprocess.CompletedProcess[str]:
-        """Run the program to its end."""
-        argv = [sys.executable, str(PROGRAM), *self.arguments(*more, sustained=sustained, within=within)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+    def run(self, *more: str, sustained: float = 60, within: float = 30) -> Answer:
+        """Run the program to its end, in this process: the clock does not wait."""
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            status = health_gate.main(self.arguments(*more, sustained=sustained, within=within))
+        return Answer(status, out.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How the program ended, and what it said."""
+
+    returncode: int
+    stdout: str
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time that passes where somebody sleeps, and what happens at which second."""
+
+    now: float = 0
+    events: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        """The seconds that have passed."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, and what happens meanwhile happen."""
+        self.now += seconds
+        for event in [e for e in self.events if e[0] <= self.now]:
+            self.events.remove(event)
+            event[1]()
 
 
 FILES = {"required": "required.json", "good": "good.json", "system": "running", "command-line": "cmdline"}
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The program's clock."""
+    found = Clock()
+    monkeypatch.setattr(health_gate, "time", found)
+    return found
 
 
 @pytest.fixture
@@ -147,39 +184,53 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
 
 
 def test_a_slot_that_stays_well_is_good(device: Device) -> None:
-    done = device.run()
-    assert (done.returncode, done.stdout) == (0, "boot.0 is good: well for 0.3 s\n")
+    argv = [sys.executable, str(PROGRAM), *device.arguments(sustained=0.3), "--every=0.1"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "boot.0 is good: well for 0.3 s\n", "")
     assert device.marked == ["boot.0"]
     assert device.good == {"boot.0": device.system}
     assert not device.rebooted
 
 
-def test_it_is_well_for_the_whole_time_before_it_is_marked(device: Device) -> None:
-    argv = [sys.executable, str(PROGRAM), *device.arguments(sustained=3, within=0)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as gate:
-        with pytest.raises(subprocess.TimeoutExpired):
-            gate.wait(1.5)
-        assert not device.marked
-        device.unit("dnsmasq.service", "failed")
-        out, _ = gate.communicate(timeout=30)
-    assert gate.returncode == 1
-    assert "not well: dnsmasq.service is failed" in out
+@pytest.mark.parametrize("second", [5, 30, 55])
+def test_it_is_well_for_the_whole_time_before_it_is_marked(device: Device, clock: Clock, second: int) -> None:
+    clock.events.append((second, lambda: device.unit("dnsmasq.service", "failed")))
+    done = device.run()
+    assert done.returncode == 1
+    assert done.stdout.startswith("not well: dnsmasq.service is failed\n")
     assert not device.marked
     assert not device.good
 
 
-def test_a_unit_that_starts_again_meanwhile_was_not_well(device: Device) -> None:
-    argv = [sys.executable, str(PROGRAM), *device.arguments(sustained=2, within=60)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as gate:
-        with pytest.raises(subprocess.TimeoutExpired):
-            gate.wait(1)
-        device.unit("dnsmasq.service", start="b2")
-        out, _ = gate.communicate(timeout=30)
-    assert gate.returncode == 0
-    assert out.splitlines() == [
-        "not well: dnsmasq.service started again",
-        "boot.0 is good: well for 2 s",
-    ]
+def test_what_comes_up_late_is_waited_for(device: Device, clock: Clock) -> None:
+    device.unit("dnsmasq.service", "activating")
+    clock.events.append((25, lambda: device.unit("dnsmasq.service")))
+    assert device.run().returncode == 0
+    assert clock.now == 25 + 60
+    assert device.marked == ["boot.0"]
+
+
+def test_what_comes_up_too_late_is_not(device: Device, clock: Clock) -> None:
+    device.unit("dnsmasq.service", "activating")
+    clock.events.append((31, lambda: device.unit("dnsmasq.service")))
+    assert device.run().returncode == 1
+    assert clock.now == 30
+    assert not device.marked
+
+
+def test_a_unit_that_starts_again_meanwhile_was_not_well(device: Device, clock: Clock) -> None:
+    clock.events.append((20, lambda: device.unit("dnsmasq.service", start="b2")))
+    done = device.run()
+    assert done.stdout.splitlines() == ["not well: dnsmasq.service started again", "boot.0 is good: well for 60 s"]
+    assert clock.now >= 20 + 60
+
+
+def test_a_unit_that_starts_again_and_again_is_never_well(device: Device, clock: Clock) -> None:
+    for at in range(20, 900, 20):
+        clock.events.append((at, partial(device.unit, "dnsmasq.service", start=f"b{at}")))
+    assert device.run(within=100).returncode == 1
+    assert clock.now < 900
+    assert not device.marked
 
 
 @pytest.mark.parametrize(
@@ -269,8 +320,7 @@ def test_no_reboot_where_the_host_file_wants_none(device: Device) -> None:
     device.passed({"boot.1": "/nix/store/another"})
     device.interface("lan", address())
     argv = [a for a in device.arguments() if a != "--reboot"]
-    done = subprocess.run([sys.executable, str(PROGRAM), *argv], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert health_gate.main(argv) == 1
     assert not device.rebooted
 
 

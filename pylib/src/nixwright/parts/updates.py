@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
+from nixwright.checks.model import Difference
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Ref, Text, config, pkgs
 from nixwright.parts import health as gate
-from nixwright.parts import update_client
+from nixwright.parts import update_client, updates_checks
 from nixwright.parts.base import Context, File, OwnFile, Part
 from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned, SlotUpdates, WifiNetwork, WiredNetwork
 from nixwright.parts.health import Health
-from nixwright.parts.update_client import UpdateClient  # noqa: TC001 - records are built from their annotations
+from nixwright.parts.update_client import UpdateClient
 from nixwright.record import field_origin, nearest, record
 from nixwright.runbook import Phase, Step
 from nixwright.unseen import independent
@@ -24,10 +25,13 @@ from nixwright.unseen import independent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from nixwright.checks.model import Check
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Expr, Value
     from nixwright.options.settings import Setting
     from nixwright.parts.base import Fact
+
+__all__ = ["Health", "UpdateClient", "Updates", "Watchdog"]  # what a host file says of updates
 
 _COMPATIBLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+-]{0,127}")
@@ -203,6 +207,16 @@ class Updates(Part):
                 fix = f'"{near}"' if near else "configure it, or remove it here"
                 allowed, where = ", ".join(sorted(known)), field_origin(self.health, f"interfaces[{index}]")
                 yield Mistake(f"Health.interfaces[{index}]", what, repr(name), allowed, fix, where)
+
+    def in_vm(self, context: Context) -> Iterator[Difference]:
+        """Slots and U-Boot's variables are where the checks of updates put them, and nowhere else."""
+        yield Difference("there are no slots, and no boot loader's variables", without=[self.module])
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """What is installed, started, found good, or left again: see `nixwright.parts.updates_checks`."""
+        if context.layout.slots:
+            runtime = self.watchdog.runtime if self.watchdog is not None else None
+            yield from updates_checks.checks(context.layout, self.compatible, self.module, runtime)
 
     def steps(self, context: Context) -> Iterator[Step]:
         """See which slot runs, and that it was found good."""

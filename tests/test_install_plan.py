@@ -6,6 +6,7 @@ import dataclasses
 import getpass
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -130,6 +131,18 @@ def test_what_the_user_tells_ssh_outranks_what_we_do() -> None:
     """ssh takes the first of an option's values (ssh_config(5)); a slow target may need longer to answer."""
     flags = Remote.of("root@192.0.2.7", 22, ("ConnectTimeout=300",)).flags
     assert flags.index("ConnectTimeout=300") < flags.index("ConnectTimeout=15")
+
+
+def test_the_bar_of_a_program_is_seen_on_a_terminal() -> None:
+    """nix draws its own bar, on a terminal alone: its errors are our terminal, also where its output is kept."""
+    ours, theirs = os.openpty()
+    program = (
+        "from nixwright.tools.command import run_here; run_here(['sh', '-c', 'test -t 2 && echo bar >&2'], keep=True)"
+    )
+    with os.fdopen(ours, "rb", 0) as seen:
+        subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True)
+        os.close(theirs)
+        assert seen.read(100) == b"bar\r\n"
 
 
 def test_every_script_is_a_script_of_bash(pibox: dict[str, Any], tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from loop_devices import loop
 from ssh_target import DISK, Target, target
 
 if TYPE_CHECKING:
@@ -20,7 +23,11 @@ CANARY = "canary-9f3b71c4"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Target]:
-    with target(tmp_path) as found:
+    """A target with a second disk, which no host names: whatever happens, its bytes stay."""
+    other = tmp_path / "other"
+    other.write_bytes(random.Random(9).randbytes(4 << 20))  # noqa: S311
+    before = hashlib.sha256(other.read_bytes()).hexdigest()
+    with loop(other), target(tmp_path) as found:
         (tmp_path / "passphrase").write_text(f"{CANARY}-passphrase\n")
         (tmp_path / "hash").write_text(f"$y$j9T${CANARY}\n")
         done = subprocess.run(
@@ -31,6 +38,7 @@ def machine(tmp_path: Path) -> Iterator[Target]:
         )
         assert "new" in done.stdout
         yield found
+    assert hashlib.sha256(other.read_bytes()).hexdigest() == before
 
 
 def arguments(machine: Target) -> list[str]:

@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
         keys = stack.enter_context(_raw_keys()) if sys.stdin.isatty() else None
 
         def take(data: bytes) -> None:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            if kept is not None:
+            if kept is not None:  # before it is seen: who has seen it may interrupt us
                 kept.write(data)
                 kept.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
 
         try:
             talk(device, baud, take, keys, _note)

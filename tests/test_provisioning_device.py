@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import http.client
 import io
 import json
 import os
@@ -11,8 +10,7 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +28,10 @@ from nixwright.provisioning.store import ActivationError, current, recover
 from nixwright.provisioning.users import apply_users
 from programs import need
 from provisioning_example import DEVICE, SECRET, SMALL, WHOLE, archive, packed
+from provisioning_server import Served, key, put, server, signed, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from nixwright.provisioning.device import Device
 
@@ -47,11 +46,6 @@ def device(tmp_path: Path) -> Device:
 
 def told(directory: Path) -> dict[str, Any]:
     return {p.name: p.read_text("utf-8") for p in directory.iterdir() if p.is_file() and not p.name.startswith(".")}
-
-
-def put(path: Path, text: str) -> Path:
-    path.write_text(text, "utf-8")
-    return path
 
 
 def works(monkeypatch: pytest.MonkeyPatch, *, broken: str = "") -> list[str]:
@@ -406,18 +400,6 @@ def test_any_body_of_a_form_gets_an_answer(body: bytes) -> None:
     assert form_fields("multipart/form-data; boundary=x", body) == {} or body.startswith(b"--x\r\n")
 
 
-def key(path: Path) -> str:
-    need("ssh-keygen")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return " ".join(path.with_suffix(".pub").read_text("utf-8").split()[:2])
-
-
-def signed(path: Path, data: bytes, namespace: str = "nixwright-provision") -> str:
-    argv = ["ssh-keygen", "-Y", "sign", "-q", "-n", namespace, "-f", str(path), "-"]
-    done = subprocess.run(argv, input=data, capture_output=True, check=True)
-    return base64.b64encode(done.stdout).decode()
-
-
 def test_only_an_admins_signature_over_this_very_request_counts(tmp_path: Path) -> None:
     ada, eve = tmp_path / "ada", tmp_path / "eve"
     signers = put(tmp_path / "signers", f'ada namespaces="nixwright-provision" {key(ada)}\n')
@@ -430,73 +412,6 @@ def test_only_an_admins_signature_over_this_very_request_counts(tmp_path: Path) 
     assert signer(signed(ada, said), said, tmp_path / "none") is None
     for wrong in ("", "!", base64.b64encode(b"x" * 40_000).decode(), signed(ada, said)[:-40]):
         assert signer(wrong, said, signers) is None
-
-
-class Served:
-    """A device that serves its page, with a `systemctl` that says yes."""
-
-    def __init__(self, room: Path, port: int) -> None:
-        self.room, self.port = room, port
-        self.config = room / "config"
-
-    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request(method, path, body or None, headers)
-        answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
-
-    def nonce(self) -> str:
-        return str(json.loads(self.ask("GET", "/nonce")[2])["nonce"])
-
-    def signed(self, key: Path, method: str, path: str, body: bytes = b"", nonce: str = "") -> tuple[int, Any]:
-        nonce = nonce or self.nonce()
-        said = message(nonce, method, path, hashlib.sha256(body).hexdigest())
-        headers = {"X-Provision-Nonce": nonce, "X-Provision-Signature": signed(key, said)}
-        status, _, data = self.ask(method, path, body, **headers)
-        return status, data
-
-    def job(self, path: str) -> dict[str, Any]:
-        for _ in range(300):
-            found: dict[str, Any] = json.loads(self.ask("GET", path)[2])
-            if found["state"] != "running":
-                return found
-            time.sleep(0.1)
-        raise AssertionError(path)
-
-
-@contextmanager
-def server(room: Path) -> Iterator[Served]:
-    """Run the very program that a device gets."""
-    put(room / "provision.py", program_text())
-    put(room / "provision.toml", f'name = "gw"\nwan = "wan"\nlan = "lan"\ndirectory = "{room}/config"\n')
-    (room / "bin").mkdir()
-    put(room / "bin" / "systemctl", '#!/bin/sh\ncase "$*" in *is-failed*) exit 1 ;; esac\n').chmod(0o755)
-    words = ["--device", str(room / "provision.toml"), "--run", str(room / "run"), "serve"]
-    with (room / "log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(room / "provision.py"), *words, "--address", "127.0.0.1", "--port", "0"],
-            env={**os.environ, "PATH": f"{room / 'bin'}:{os.environ['PATH']}"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        for _ in range(200):
-            line = (room / "log").read_text("utf-8")
-            if line.startswith("the page is at") and line.endswith("\n"):
-                break
-            time.sleep(0.1)
-        yield Served(room, int(line.rstrip("/\n").rpartition(":")[2]))
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if holds():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not come about")
 
 
 def form(token: str, text: str, do: str = "apply") -> tuple[bytes, dict[str, str]]:

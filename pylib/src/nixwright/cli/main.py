@@ -17,6 +17,7 @@ COMMANDS = (
     "get",
     "install",
     "new",
+    "provision",
     "rollback",
     "runbook",
     "schema",

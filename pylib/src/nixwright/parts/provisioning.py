@@ -207,7 +207,7 @@ class Provisioning(Part):
             Phase.AFTER,
             "Tell the device who it is",
             f"A `config.toml`, or a bundle with one: {', '.join(ways)}. What is wrong with it, this says beforehand:",
-            f"nixwright provision validate config.toml --host {context.name}",
+            f"nixwright provision validate config.toml --host hosts/{context.name}.py",
             "`the configuration is right`.",
         )
 

@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "there is nothing here")
         elif not (self.headers.get("Content-Length") or "").isdecimal():
             self._say(411, {"error": "the length of the body is missing"})
-        elif not self.site.uploads.acquire(blocking=False):
+        elif not self.site.uploads.acquire(timeout=_BODY_SECONDS):
             self._refuse(503, "another is being received: try again")
         else:
             body = self._new("body-")

@@ -6,6 +6,7 @@ from nixwright.layout import GPT, REST, Disk, F2fs, MiB, Partition, Slots
 from nixwright.parts.overlay_root import OverlayRoot
 from nixwright.parts.run0 import Run0
 from nixwright.parts.ssh import Ssh
+from nixwright.parts.updates import Health, UpdateClient, Updates, Watchdog
 from nixwright.parts.volatile_logs import VolatileLogs
 
 emmc = Disk(
@@ -26,6 +27,14 @@ host = Host(
         VolatileLogs(),
         Run0(),
         Ssh(),
+        Updates(
+            compatible="rock64-gateway",
+            keyring="./rock64.pem",
+            version="1.0.0",
+            health=Health(services=["sshd"]),
+            client=UpdateClient("https://updates.example.org"),
+            watchdog=Watchdog(),
+        ),
     ],
     users=[
         User(

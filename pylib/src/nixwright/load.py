@@ -33,7 +33,7 @@ from nixwright.report.mistakes import Spot
 from nixwright.tools import processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from nixwright.child import Question
@@ -100,7 +100,8 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
                 while waiting and len(running) < jobs:
                     size = min(_BATCH, 1 + len(waiting) // (4 * jobs))
                     batch = [waiting.pop() for _ in range(size)]
-                    running.add(_Child(batch, root, limits, selector, about=about))
+                    with _uninterrupted():  # a child that is not among those that run would never be ended
+                        running.add(_Child(batch, root, limits, selector, about=about))
                 _step(selector, running)
                 for child in [c for c in running if c.over]:
                     while child.over:
@@ -117,6 +118,16 @@ def load(  # noqa: PLR0913 - one a thing that a caller may bound or watch
                 child.kill()
             gc.unfreeze()
     return [done[i] for i in range(len(paths))]
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _import_ahead(paths: Sequence[Path]) -> None:
@@ -168,6 +179,8 @@ class _Child:
             self.pid = os.fork()
         if self.pid == 0:
             try:
+                os.close(result)  # so that writing fails once the parent is gone, and does not wait for it
+                os.close(output)
                 _confine(output_in)
                 paths = [path for _, path in batch]
                 serve(paths, root, result_in, bound=lambda: _bound(limits), about=about)
@@ -195,8 +208,9 @@ class _Child:
         """End the child and whatever it started, close what is open, and return how it ended (as `os.waitpid` says)."""
         for pipe in tuple(self.open):
             self._close(pipe)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        for end in (os.killpg, os.kill):  # it may not have come to its own group yet
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                end(self.pid, signal.SIGKILL)
         return os.waitpid(self.pid, 0)[1]
 
     def result(self) -> tuple[int, Loaded]:
@@ -295,6 +309,7 @@ def _confine(output: int) -> None:
     """In the child: a session of its own, with nothing to read and its output on the pipe."""
     gc.disable()  # it lives for milliseconds, and a collection would copy what it shares with the parent
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(source, target)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from nixwright.errors import NixwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMANDS = (
     "build",
@@ -46,8 +52,9 @@ def main(argv: list[str] | None = None) -> int:
         import_module(_module(name)).add(commands)
     args = parser.parse_args(given)
     try:
-        status: int = import_module(_module(args.command)).run(args)
-        sys.stdout.flush()
+        with _interrupted_as_exception():
+            status: int = import_module(_module(args.command)).run(args)
+            sys.stdout.flush()
     except NixwrightError as error:
         print(f"nixwright: {error}", file=sys.stderr)  # noqa: T201
         return FAILED
@@ -57,6 +64,19 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return status
+
+
+@contextmanager
+def _interrupted_as_exception() -> Iterator[None]:
+    """Let a command clean up at Ctrl-C, which before and after ends us at once: there is nothing to clean up."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _module(command: str) -> str:

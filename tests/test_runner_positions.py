@@ -92,6 +92,82 @@ def test_words_that_name_nothing_of_ours_lead_nowhere(box: Loaded) -> None:
     assert lines_behind("error: at /nix/store/0-source/modules/other/x.nix:3:1", settings(box), box.files) == ()
 
 
+NOTES = """\
+from nixwright import Host, User
+from nixwright.boards.qemu_vm import QemuVm
+from nixwright.checks.model import SERVICES, Check, Difference, Node, Sabotage
+from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition
+from nixwright.parts.ssh import Ssh
+
+host = Host(
+    name="notes",
+    state_version="26.05",
+    board=QemuVm(),
+    disks=[Disk("/dev/disk/by-id/virtio-a", GPT(Partition("b", MiB(512), ESP()), Partition("a", REST, Ext4(at="/"))))],
+    parts=[Ssh()],
+    users=[User("root", ssh_keys=["KEY"])],
+    checks=[
+        Check(
+            SERVICES,
+            "nothing of note",
+            holds={"services.nginx.enable": False},
+            container=True,
+            nodes=[Node("client", {"services.chrony.enable": True, "services.chrony.nosuch": True})],
+            differences=[
+                Difference("a test", {"services.nosuch.enable": True, "environment.etc.x.text": "y"}),
+            ],
+            sabotages=[Sabotage("broken", "it breaks", {"services.nginx.enable": True})],
+        ),
+    ],
+)
+"""
+_IN = "at /nix/store/0-source/checks/notes"
+_NO_OPTION = (
+    "error: The option `%s' does not exist. Definition values:\n- In `/nix/store/0-source/checks/notes/%s': true"
+)
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    root = tmp_path_factory.mktemp("notes")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKL8NA5VDqMz+2iLKpUOfkAv2XZ+BJtYH9vDnYmWP1GL"
+    (root / "notes.py").write_text(NOTES.replace("KEY", key))
+    (loaded,) = load([root / "notes.py"], root, about=question)
+    assert not loaded.mistakes
+    return loaded
+
+
+def line(words: str) -> int:
+    return next(n for n, text in enumerate(NOTES.splitlines(), 1) if words in text)
+
+
+@pytest.mark.parametrize(
+    ("words", "to", "field"),
+    [
+        # as recorded of a real test, but for the names
+        (_NO_OPTION % ("containers.machine.services.nosuch", "services.nix"), "Difference(", "Host.checks"),
+        (_NO_OPTION % ("containers.client.services.chrony.nosuch", "services.nix"), 'Node("client"', "Host.checks"),
+        (_NO_OPTION % ("nodes.machine.users.users.root.nosuch", "boots.nix"), "host = Host(", "Host"),
+        (f"error: thrown\n{_IN}/services.nix:LINE:7: nosuch.enable", "Difference(", "Host.checks"),
+        (f"error: thrown\n{_IN}/sabotages/services.nix:LINE:7: nginx.enable", "Sabotage(", "Host.checks"),
+        (f"error: thrown\n{_IN}/sabotages/services.nix:LINE:7: permitrootlogin", "Ssh()", "Ssh"),
+    ],
+)
+def test_what_a_check_says_leads_to_who_brings_it(words: str, to: str, field: str, notes: Loaded) -> None:
+    said = {"notes": settings_of(notes.about, lambda file: Path(file).name)}
+    words, _, bound = words.partition("LINE:7: ") if "LINE" in words else (words, "", "")
+    if bound:
+        file = words.rpartition("0-source/")[2].rpartition(":")[0]
+        rows = notes.files[file].splitlines()
+        words += f"{next(n for n, row in enumerate(rows, 1) if bound in row.lower())}:7"
+    assert lines_behind(words, said, notes.files)[:1] == (f"notes.py:{line(to)}  {field}",)
+
+
+def test_what_the_host_says_does_not_lead_to_its_checks(notes: Loaded) -> None:
+    said = {"notes": settings_of(notes.about, lambda file: Path(file).name)}
+    assert lines_behind("error: The option `services.chrony.enable' is odd", said, notes.files) == ()
+
+
 TEXT = """\
 { lib, ... }:
 {

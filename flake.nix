@@ -66,6 +66,7 @@
           inherit system;
           modules = ./modules;
           checks = ./checks;
+          configurations = self.nixosConfigurations;
         }
         // {
           drift = self.lib.drift {
@@ -95,6 +96,8 @@
       hydraJobs = self.lib.hydraJobs {
         modules = ./modules;
         checks = ./checks;
+        configurations = self.nixosConfigurations;
+        shared = self.checks;
       };
 
       devShells = eachSystem (

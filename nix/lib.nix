@@ -9,8 +9,10 @@ let
     attrValues
     concatMap
     concatStringsSep
+    deepSeq
     elemAt
     filter
+    foldl'
     hashString
     intersectAttrs
     isString
@@ -120,8 +122,67 @@ let
     || match ".*\\.md" module != null
     || length (split "/${replaceStrings [ "." ] [ "\\." ] "${host}/${module}"}\n" (readFile test)) > 1;
 
-  # The NixOS tests of checks/HOST/CHECK.nix, on Linux alone, where VMs run: by name (HOST-CHECK) a function that makes
-  # the test, given modules of the test to put on top. Nodes have what the host's inputs bring, less the hardware's.
+  # A test as an attribute of a flake. What makes it a derivation is plain data, read from a test that is then let go of;
+  # whatever else is asked of it makes it anew. So all checks of a flake are evaluated without the configurations of all
+  # their machines in memory. `mib` is what the machines take, as the runner of the checks asks of each.
+  unkept =
+    make:
+    let
+      read =
+        test:
+        let
+          sum = foldl' (a: b: a + b) 0;
+          ofMachine = machine: (machine.virtualisation.memorySize or 1024) + 128;
+          plain = {
+            inherit (test)
+              name
+              system
+              drvPath
+              outPath
+              ;
+            requiredSystemFeatures = test.requiredSystemFeatures or [ ];
+            mib =
+              sum (map ofMachine (attrValues (test.nodes or { })))
+              + 256 * length (attrValues (test.containers or { }));
+          };
+        in
+        deepSeq plain plain;
+      plain = read (make { });
+      self =
+        listToAttrs (
+          map
+            (name: {
+              inherit name;
+              value = (make { }).${name};
+            })
+            [
+              "config"
+              "containers"
+              "driver"
+              "driverInteractive"
+              "nodes"
+            ]
+        )
+        // {
+          type = "derivation";
+          inherit (plain)
+            name
+            system
+            drvPath
+            outPath
+            requiredSystemFeatures
+            mib
+            ;
+          outputName = "out";
+          outputs = [ "out" ];
+          out = self;
+          all = [ self ];
+        };
+    in
+    self;
+
+  # The NixOS tests of checks/HOST/CHECK.nix, on Linux alone, where VMs run: by name (HOST-CHECK) the `check` itself, and
+  # a function that makes it, given modules of the test to put on top. Nodes have what the host's inputs bring, less the hardware's.
   testsIn =
     {
       inputs ? { },
@@ -144,17 +205,28 @@ let
         map (
           file:
           let
-            check = elemAt (match "(.*)\\.nix" file) 0;
+            name = elemAt (match "(.*)\\.nix" file) 0;
+            test =
+              more:
+              unkept (
+                _:
+                pkgs.testers.runNixOSTest {
+                  imports = [ (checks + "/${host}/${file}") ] ++ more;
+                  # a check may start from what another one of the host has left
+                  _module.args.outputOf = other: found."${host}-${other}".check;
+                  defaults.imports = map (b: b.module) (filter (b: !b.hardware) brought);
+                }
+              );
           in
           {
-            name = "${host}-${check}";
+            name = "${host}-${name}";
             value = {
-              inherit host check;
+              inherit host name;
               # all that the test is made of, less the words by which hosts differ anyway: equal for equal checks
               same = hashString "sha256" (
                 nameless host (checks + "/${host}") [
                   file
-                  "${check}.py"
+                  "${name}.py"
                 ]
                 + nameless host (modules + "/${host}") (
                   filter (module: !isLeftOut host module (checks + "/${host}/${file}")) (
@@ -163,14 +235,8 @@ let
                 )
               );
               sabotages = checks + "/${host}/sabotages/${file}";
-              test =
-                more:
-                pkgs.testers.runNixOSTest {
-                  imports = [ (checks + "/${host}/${file}") ] ++ more;
-                  # a check may start from what another one of the host has left
-                  _module.args.outputOf = other: found."${host}-${other}".test [ ];
-                  defaults.imports = map (b: b.module) (filter (b: !b.hardware) brought);
-                };
+              check = test [ ];
+              inherit test;
             };
           }
         ) files;
@@ -183,6 +249,7 @@ let
 
   # For each host a check `host-NAME`: that its system evaluates (it is not built). For each checks/HOST/CHECK.nix a NixOS
   # test `HOST-CHECK`; where those of several hosts would be the same, of the first alone, unless `every`.
+  # `configurations` are those of the caller's own outputs, where it has them: then none is evaluated twice.
   checks =
     {
       inputs ? { },
@@ -190,9 +257,9 @@ let
       checks ? null,
       system,
       every ? false,
+      configurations ? nixosConfigurations { inherit inputs modules; },
     }:
     let
-      configurations = nixosConfigurations { inherit inputs modules; };
       tests = testsIn {
         inherit
           inputs
@@ -201,7 +268,7 @@ let
           system
           ;
       };
-      keyOf = name: "${tests.${name}.check} ${tests.${name}.same}";
+      keyOf = name: "${tests.${name}.name} ${tests.${name}.same}";
       # of two of one key, listToAttrs takes the first
       first = listToAttrs (
         map (name: {
@@ -220,7 +287,7 @@ let
             }) (attrValues first)
           )) tests;
     in
-    mapAttrs (_: t: t.test [ ]) wanted
+    mapAttrs (_: t: t.check) wanted
     // listToAttrs (
       map (name: {
         name = "host-${name}";
@@ -248,26 +315,34 @@ let
     in
     listToAttrs (concatMap ofTest (attrNames tests));
 
-  # Every check of every host, as a Hydra builds them: by system, by name.
+  # Every check of every host, as a Hydra builds them: by system, by name. What stands in `shared`, the caller's checks by
+  # system, is not evaluated twice.
   hydraJobs =
     {
       inputs ? { },
       modules,
       checks ? null,
       systems ? [ "x86_64-linux" ],
+      configurations ? nixosConfigurations { inherit inputs modules; },
+      shared ? { },
     }:
     listToAttrs (
       map (system: {
         name = system;
-        value = outputs.checks {
-          inherit
-            inputs
-            modules
-            checks
-            system
-            ;
-          every = true;
-        };
+        value =
+          let
+            all = outputs.checks {
+              inherit
+                inputs
+                modules
+                checks
+                system
+                configurations
+                ;
+              every = true;
+            };
+          in
+          all // intersectAttrs all (shared.${system} or { });
       }) systems
     );
 

@@ -23,9 +23,14 @@ let
         config.system.build.toplevel.drvPath = "/toplevel/${toString (builtins.length modules)}";
       };
     };
-    legacyPackages = builtins.listToAttrs (map (system: { name = system; value = rec {
+    legacyPackages = builtins.listToAttrs (map (system: { name = system; value = {
       runCommand = name: env: script: { inherit name env script; };
-      appendOverlays = overlays: { testers.runNixOSTest = test: { inherit overlays test; }; };
+      appendOverlays = overlays: { testers.runNixOSTest = test: {
+        name = "a-test"; inherit system; drvPath = "/a.drv"; outPath = "/a"; requiredSystemFeatures = [ "kvm" ];
+        config = { inherit overlays test; };
+        nodes = { machine.virtualisation.memorySize = 2048; client = { }; };
+        driver = "a driver"; driverInteractive = boom; containers = { };
+      }; };
     }; }) [ "x86_64-linux" "aarch64-darwin" ]);
   };
   disko.nixosModules = { default = "disko's module"; disko = boom; };
@@ -127,7 +132,7 @@ def test_checks_are_that_each_host_evaluates_and_its_own_tests(tree: Path) -> No
     assert value(f"builtins.attrNames ({made})") == ["host-pibox", "host-vm", "pibox-unlock"]
     assert value(f"({made}).host-pibox.env.toplevel") == "/toplevel/5"
     plain = 'removeAttrs c.test [ "_module" ] // { imports = map toString c.test.imports; }'
-    unlock = value(f"let c = ({made}).pibox-unlock; in c // {{ test = {plain}; }}")
+    unlock = value(f"let c = ({made}).pibox-unlock.config; in c // {{ test = {plain}; }}")
     assert unlock == {
         "overlays": ["pibox's overlay"],
         # the Pi's own module is no thing for a VM
@@ -138,10 +143,38 @@ def test_checks_are_that_each_host_evaluates_and_its_own_tests(tree: Path) -> No
     }
 
 
+def test_a_check_is_a_derivation_that_keeps_nothing_but_words(tree: Path) -> None:
+    made = f"({checks(tree, 'x86_64-linux')}).pibox-unlock"
+    words = "inherit (c) type name system drvPath outputName outputs requiredSystemFeatures mib driver;"
+    assert value(f"let c = {made}; in {{ {words} same = c.out.drvPath; to = c.outPath; }}") == {
+        "type": "derivation",
+        "name": "a-test",
+        "system": "x86_64-linux",
+        "drvPath": "/a.drv",
+        "to": "/a",
+        "outputName": "out",
+        "outputs": ["out"],
+        "requiredSystemFeatures": ["kvm"],
+        "mib": 2048 + 128 + 1024 + 128,
+        "driver": "a driver",
+        "same": "/a.drv",
+    }
+
+
+def test_what_the_caller_has_already_is_taken(tree: Path) -> None:
+    mine = '{ x86_64-linux = { pibox-unlock = "shared"; drift = "no check of a host"; }; }'
+    made = f"lib.hydraJobs {{ modules = {tree}/modules; checks = {tree}/checks; shared = {mine}; }}"
+    assert value(f"({made}).x86_64-linux.pibox-unlock") == "shared"
+    assert value(f"builtins.attrNames ({made}).x86_64-linux") == ["host-pibox", "host-vm", "pibox-unlock"]
+    own = '{ vm.config.system.build.toplevel.drvPath = "/mine"; }'
+    checks_ = f'lib.checks {{ modules = {tree}/modules; system = "x86_64-linux"; configurations = {own}; }}'
+    assert value(f"({checks_}).host-vm.env.toplevel") == "/mine"
+
+
 def test_a_check_may_start_from_what_another_of_its_host_left(tree: Path) -> None:
     (tree / "checks" / "pibox" / "later.nix").write_text("{ outputOf, ... }: { }")
     made = checks(tree, "x86_64-linux")
-    other = f'(({made}).pibox-later.test._module.args.outputOf "unlock").test.imports'
+    other = f'(({made}).pibox-later.config.test._module.args.outputOf "unlock").config.test.imports'
     assert value(f"map toString {other}") == [f"{tree}/checks/pibox/unlock.nix"]
 
 
@@ -201,7 +234,7 @@ def test_a_hydra_builds_every_check_of_every_host(fleet: Path) -> None:
 def test_a_sabotage_is_its_check_with_a_module_on_top(fleet: Path) -> None:
     made = f'lib.sabotages {{ modules = {fleet}/modules; checks = {fleet}/checks; system = "x86_64-linux"; }}'
     assert value(f"builtins.attrNames ({made})") == [f"{h}-boots-broken" for h in ("attic", "cellar", "garage")]
-    imports = value(f"map toString ({made}).cellar-boots-broken.test.imports")
+    imports = value(f"map toString ({made}).cellar-boots-broken.config.test.imports")
     assert isinstance(imports, list)
     assert imports[0] == f"{fleet}/checks/cellar/boots.nix"
     assert "a module that breaks it" in imports

@@ -50,7 +50,9 @@ let
   sum = builtins.foldl' builtins.add 0;
 in
 {
-  mib = sum (map (n: (n.virtualisation.memorySize or 1024) + 128) nodes) + 256 * builtins.length containers;
+  mib =
+    check.mib
+      or (sum (map (n: (n.virtualisation.memorySize or 1024) + 128) nodes) + 256 * builtins.length containers);
   features = check.requiredSystemFeatures or [ ];%(driver)s
 }"""
 _APPLY_DRIVER = """

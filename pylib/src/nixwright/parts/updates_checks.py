@@ -75,7 +75,7 @@ def _updates(module: str, values: dict[str, _Plain], differences: list[Differenc
     nothing = {f"systemd.services.{GATE}.serviceConfig.ExecStart": force("/run/current-system/sw/bin/true")}
     yield Check(
         _UPDATES,
-        "the booted slot is found good, and only then has all its tries",
+        "the booted slot is found good, and has all its tries again",
         updates.is_found_good,
         gate,
         keeps=[module],

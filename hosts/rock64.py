@@ -5,6 +5,7 @@ from nixwright.boards.rock64 import EMMC, U_BOOT, Rock64
 from nixwright.layout import GPT, REST, Disk, F2fs, MiB, Partition, Slots
 from nixwright.parts.overlay_root import OverlayRoot
 from nixwright.parts.run0 import Run0
+from nixwright.parts.serial_recovery import SerialRecovery
 from nixwright.parts.ssh import Ssh
 from nixwright.parts.updates import Health, UpdateClient, Updates, Watchdog
 from nixwright.parts.volatile_logs import VolatileLogs
@@ -27,6 +28,7 @@ host = Host(
         VolatileLogs(),
         Run0(),
         Ssh(),
+        SerialRecovery(),
         Updates(
             compatible="rock64-gateway",
             keyring="./rock64.pem",

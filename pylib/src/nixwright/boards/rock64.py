@@ -12,7 +12,7 @@ from nixwright.layout.disk import Soldered
 from nixwright.layout.partition import Raw
 from nixwright.layout.sizes import MiB, Sectors
 from nixwright.nix.values import Apply, Text, config, pkgs
-from nixwright.parts.facts import DeviceTree, EthernetHardware, RootOverlay, SlotBoot
+from nixwright.parts.facts import BootVariables, DeviceTree, EthernetHardware, RootOverlay, SerialConsole, SlotBoot
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 
@@ -31,6 +31,7 @@ U_BOOT = (
 )
 DEVICE_TREE = "rockchip/rk3328-rock64.dtb"
 _ADAPTERS = ("rtl8153a-2", "rtl8153a-3", "rtl8153a-4", "rtl8153b-2", "rtl8153c-1")
+_CONSOLE = ("ttyS2", 1500000)
 _PERIPHERAL = '&usb20_otg {\n\tdr_mode = "peripheral";\n};\n'
 _LOADER = UBoot(
     package="ubootRock64",
@@ -57,7 +58,7 @@ class Rock64(Board):
     requires = (RootOverlay,)
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
-        """Its network, its device tree, and what it starts from."""
+        """Its network, its device tree, its console, what it starts from, and U-Boot's variables."""
         build = config.system.build
         files = (
             (KERNEL, Text((build.kernel, "/", config.system.boot.loader.kernelFile))),
@@ -70,6 +71,8 @@ class Rock64(Board):
             EthernetHardware(("dwmac_rk",)),
             DeviceTree("pine64,rock64", DEVICE_TREE),
             SlotBoot(files, raws),
+            SerialConsole(*_CONSOLE),
+            BootVariables(_LOADER.environment.device),
         )
 
     def settings(self, context: Context) -> Iterator[Setting]:
@@ -79,7 +82,7 @@ class Rock64(Board):
         yield self.set("hardware.deviceTree.filter", DEVICE_TREE.rpartition("/")[2])
         early = "earlycon=uart8250,mmio32,0xff130000"
         why = "the UART on pins 6, 8 and 10, at the speed that the boot ROM has"
-        yield self.set("boot.kernelParams", ["console=ttyS2,1500000", early], comment=why)
+        yield self.set("boot.kernelParams", [f"console={_CONSOLE[0]},{_CONSOLE[1]}", early], comment=why)
         modules = ["mmc_block", "dw_mmc_rockchip"]
         yield self.set("boot.initrd.availableKernelModules", modules)
         yield self.set("hardware.enableRedistributableFirmware", value=False)
@@ -125,7 +128,7 @@ class Rock64(Board):
             Phase.INSTALL,
             "The image onto the eMMC",
             "It holds U-Boot and slot A. Slot B and /data are made at the first boot.",
-            f"nix build .#nixosConfigurations.{name}.config.system.build.image\nnixwright flash --image result {name}",
+            f"nix build .#nixosConfigurations.{name}.config.system.build.image\nnixwright flash result",
             "What was written is read back, and is the same.",
         )
         yield Step(

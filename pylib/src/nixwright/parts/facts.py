@@ -27,6 +27,13 @@ class SerialConsole(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class BootVariables(Fact):
+    """The running system reads and writes U-Boot's variables with fw_printenv and fw_setenv, in this device."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceTree(Fact):
     """The device tree that the board's kernel starts with, `hardware.deviceTree.overlays` applied to it."""
 
@@ -81,6 +88,13 @@ class ContainerUnit(Fact):
 
     unit: str  # "web.service"
     user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUser(Fact):
+    """Whose units the containers without root are: those of the host file, and those that a device is told."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from gateway_host import GATEWAY
 from host_project import project  # noqa: F401 - a fixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nixwright.checks.model import SERVICES
 from nixwright.errors import MistakeError
 from nixwright.every_host import checks as of_every_host
 from nixwright.layout.model import Layout
@@ -265,13 +266,39 @@ def test_its_firewall_is_checked_by_its_own_checks() -> None:
     proved = [c.proves for c in of_every_host(context(Ssh()))]
     on_gateway = [c.proves for c in of_every_host(context(Ssh(), part))]
     assert [p for p in proved if p not in on_gateway] == ["the firewall lets SSH in, and nothing that nobody asked for"]
-    (check,) = part.checks(context(part))
+    (check,) = (c for c in part.checks(context(part)) if c.name == SERVICES)
     assert {s.name for s in check.sabotages} == {"ipv4-forwarding", "ipv6-forwarding", "masquerade", "no-rules"}
     # what each sabotage sets is among what the check says must hold, with another value
     for sabotage in check.sabotages:
         for path, value in sabotage.settings.items():
             assert isinstance(value, Override)
             assert check.holds[path] != value.value
+
+
+def test_what_is_proved_follows_from_what_it_does() -> None:
+    def of(part: Gateway, *facts: Provisioned) -> dict[str, list[str]]:
+        host = context(part, Ssh(port=2222), facts=facts)
+        found = {c.proves: [s.name for s in c.sabotages] for c in part.checks(host) if c.name == "gateway"}
+        assert all(c.container for c in part.checks(host))
+        return found
+
+    served = "the LAN gets addresses, names and the time, and the WAN none of it"
+    through = "nobody reaches through, neither from the LAN nor from the WAN"
+    ports = "the ports that are open on each side are those of the description, or of what the device is told"
+    switch = "SSH is open on the WAN while its switch is there, and not longer"
+    back = "the time is asked for as soon as the WAN is back"
+    told = "it becomes what it is told while it runs: addresses, names and time of another LAN range"
+    assert list(of(gateway())) == [served, through, ports, back]
+    # every check but the one of what is told, whose counterpart is in `ports`, has a sabotage of its own
+    whole = of(gateway(ssh_switch="/data/config/ssh-wan-enabled"), TOLD)
+    assert list(whole) == [served, through, ports, switch, back, told]
+    assert whole[ports] == ["no-rules-loaded", "deaf"]
+    assert all(whole[proved] for proved in whole if proved != told)
+    assert list(of(gateway(lan_inbound=Inbound(tcp=[80])))) == [served, through]
+    # the LAN that the device is told lies elsewhere than its own
+    near = gateway("10.177.1.1/24")
+    (elsewhere,) = (c for c in near.checks(context(near, facts=[TOLD])) if c.proves == told)
+    assert elsewhere.values["other"] == "10.178.0.1/22"
 
 
 WRONG: dict[str, Sequence[tuple[str, str]]] = {

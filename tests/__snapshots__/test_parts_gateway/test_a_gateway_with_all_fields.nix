@@ -64,6 +64,7 @@
         path = [ pkgs.chrony ];
         serviceConfig = {
           Type = "oneshot";
+          User = "chrony";
           ExecCondition = "${config.systemd.package}/lib/systemd/systemd-networkd-wait-online --interface=wan:routable --timeout=1";
           ExecStart = [
             "chronyc online"

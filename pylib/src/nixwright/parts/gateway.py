@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from nixwright.bounds import Ge, Le
-from nixwright.checks.model import SERVICES, Check, Difference, Sabotage
+from nixwright.checks.model import Check, Difference
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
-from nixwright.nix.values import NixPath, Order, Text, config, force, pkgs
+from nixwright.nix.values import NixPath, Order, Text, config, pkgs
+from nixwright.parts import gateway_checks
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, WiredNetwork
 from nixwright.parts.gateway_told import Told
@@ -37,15 +38,6 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _DHCP, _DNS, _NTP = 67, 53, 123
 _LASTS = "/data/config/ssh-wan-enabled"
-_OWN_RESOLVER = Difference(
-    "a container would take over the resolver of the machine that it runs on", {"networking.useHostResolvConf": False}
-)
-_AMONG_OTHERS = Difference(
-    "the others have the addresses of the test, and none of the LAN's",
-    {
-        "systemd.network.networks.20-lan.address": force(["192.168.1.200/24"])
-    },  # nodes count from 1 up, and .254 is the driver
-)
 # What routers of homes and modems give out without being told otherwise.
 _HOMES = (
     *("10.0.0.0/24", "10.0.1.0/24", "192.168.0.0/24", "192.168.1.0/24", "192.168.2.0/24"),
@@ -241,6 +233,7 @@ class Gateway(Part):
             "path": [pkgs.chrony],
             "serviceConfig": {
                 "Type": "oneshot",
+                "User": "chrony",
                 "ExecCondition": Text((config.systemd.package, waits)),
                 "ExecStart": ["chronyc online", "chronyc burst 4/4"],
             },
@@ -385,30 +378,23 @@ class Gateway(Part):
         yield Difference("the LAN's cable leads to the others, the WAN's to nobody", cables)
 
     def checks(self, context: Context) -> Iterator[Check]:
-        """Nothing is forwarded, whatever else the host says."""
-        four, six = (f'boot.kernel.sysctl."net.ipv{v}.conf.all.forwarding"' for v in (4, 6))
-        yield Check(
-            SERVICES,
-            "nothing is forwarded between LAN and WAN",
-            holds={four: False, six: False, "networking.nat.enable": False, "networking.nftables.enable": True},
-            differences=[_OWN_RESOLVER, _AMONG_OTHERS],
-            container=True,
-            sabotages=[
-                Sabotage("ipv4-forwarding", "the kernel forwards IPv4", {four: force(value=True)}, judged="evaluation"),
-                Sabotage("ipv6-forwarding", "the kernel forwards IPv6", {six: force(value=True)}, judged="evaluation"),
-                Sabotage(
-                    "masquerade",
-                    "the LAN borrows the WAN's address",
-                    {"networking.nat.enable": force(value=True)},
-                    judged="evaluation",
-                ),
-                Sabotage(
-                    "no-rules",
-                    "no rules are loaded",
-                    {"networking.nftables.enable": force(value=False)},
-                    judged="evaluation",
-                ),
-            ],
+        """What it serves, whom it lets in, and that nothing is forwarded."""
+        yield from gateway_checks.of_gateway(self._scene(context))
+
+    def _scene(self, context: Context) -> gateway_checks.Scene:
+        provisioned = context.fact(Provisioned)
+        return gateway_checks.Scene(
+            lan=str(self.lan_range.interface),
+            pool=list(self.lan_range.pool),
+            interfaces=(self.lan.name, self.wan.name),
+            name=f"{context.name}.{self.domain}",
+            time_servers=list(self.time_servers),
+            inbound=self._inbound(),
+            ssh=_ssh_port(context),
+            page=_page(context),
+            page_on_wan=self.page_on_wan,
+            switch=self.ssh_switch or "",
+            told="" if provisioned is None else provisioned.directory,
         )
 
     def steps(self, context: Context) -> Iterator[Step]:

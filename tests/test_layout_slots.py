@@ -80,7 +80,7 @@ def test_disko_is_told_nothing_of_what_an_image_holds() -> None:
     assert found["fileSystems./data"] == {
         "device": "/dev/mmcblk1p5",
         "fsType": "f2fs",
-        "options": ["noatime", "x-systemd.device-timeout=60s", "nofail", "x-systemd.before=local-fs.target"],
+        "options": ["noatime", "nofail", "x-systemd.before=local-fs.target"],
     }
 
 

@@ -88,6 +88,7 @@ def _partition(disk: Disk, number: int, part: Partition, place: tuple[int, int],
         "start": place[0] * SECTOR,
         "size": None if open_end else (place[1] - place[0] + 1) * SECTOR,
         "rest": isinstance(part.size, Rest),
+        "at_first_boot": part.at_first_boot,
         "content": None if part.content is None else _content(part.content),
     }
 

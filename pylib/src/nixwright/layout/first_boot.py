@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from nixwright.layout.partition import Partition
     from nixwright.nix.values import Value
 
-_PATIENCE = "x-systemd.device-timeout=60s"
-
 
 def first_boot(layout: Layout) -> list[Setting]:
     """Return the settings of what is made at first boot; none for a layout without."""
@@ -58,7 +56,7 @@ def _disk(layout: Layout, disk: Disk) -> Iterator[Setting]:
             yield told(("swapDevices",), [{"device": place.device}], content)
         elif isinstance(content, FileSystem) and content.at is not None and not isinstance(content, Squashfs):
             mount = next(m for m in layout.mounts if m.source is content)
-            options = [*content.options, _PATIENCE]
+            options = list(content.options)
             if not mount.needed_for_boot:
                 # a mount that fails does not stop the boot, and one that does not fail is waited for
                 options += ["nofail", "x-systemd.before=local-fs.target"]

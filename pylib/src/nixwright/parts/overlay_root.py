@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
-from nixwright.checks.model import Difference
+from nixwright.checks.model import Check, Difference
 from nixwright.errors import Mistake
 from nixwright.layout.image import image_size, spans, table_script
 from nixwright.layout.sizes import SECTOR
 from nixwright.nix.values import Apply, NixPath, Text, config, pkgs
+from nixwright.parts import overlay_root_checks
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import RootOverlay, SlotBoot, StateMount
 from nixwright.record import field_origin, record
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 BOOT, ROOT = "/dev/disk/by-slot/boot", "/dev/disk/by-slot/root"
 LOWER, MEMORY = "/run/root/slot", "/run/root/memory"
 FRESH = "/run/nixwright/fresh-flash"  # there at the first boot after flashing, and at no other
+_VM_DISK = 'ATTRS{serial}=="disk0"'  # by the serial that the checks give it
 _BEFORE_ROOT: dict[str, Value] = {
     "requiredBy": ["sysroot.mount"],
     "before": ["sysroot.mount"],
@@ -172,6 +174,10 @@ class OverlayRoot(Part):
             what = "nothing is mounted at /data: not even what the device is told would stay"
             fix = 'Partition("data", REST, F2fs("/data"), at_first_boot=True)'
             yield Mistake("OverlayRoot", what, "", "a file system at /data", fix, field_origin(self, ""))
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """The image itself, on a disk."""
+        return overlay_root_checks.checks(context, slot_rules(context.layout, _VM_DISK), LOWER, FRESH)
 
     def in_vm(self, context: Context) -> Iterator[Difference]:
         """A VM that is not started from the image has a root of its own."""

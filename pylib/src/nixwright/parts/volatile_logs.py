@@ -13,6 +13,7 @@ from nixwright.record import field_origin, record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nixwright.nix.values import Value
     from nixwright.options.settings import Setting
 
 _BUFFER = "1m"  # bytes that rsyslog holds before it writes
@@ -39,7 +40,7 @@ class VolatileLogs(Part):
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to journald, rsyslog and logrotate."""
-        journal = {
+        journal: dict[str, object] = {
             "RuntimeMaxUse": f"{self.memory}M",
             "MaxLevelStore": "info",
             "RateLimitIntervalSec": "30s",
@@ -55,7 +56,7 @@ class VolatileLogs(Part):
         yield self.set("systemd.services.syslog.unitConfig.RequiresMountsFor", self.at, field="at", comment=why)
         yield self.set("systemd.tmpfiles.settings.logs", {self.at: {"d": {"mode": "0750"}}}, field="at")
         yield self.set("services.logrotate.enable", value=True)
-        rotated = {
+        rotated: Value = {
             "frequency": "weekly",
             "rotate": self.weeks,
             "compress": True,

@@ -64,7 +64,8 @@ def compare(host: Data, disk: Data, reader: Reader, look: Look) -> list[Row]:
 
 def _disk(host: Data, disk: Data, reader: Reader, look: Look) -> Iterator[Row]:
     table = gpt.read(reader)
-    needed = max((p["start"] + (p["size"] or 0) for p in disk["partitions"]), default=0) + _MIN
+    there = [p for p in disk["partitions"] if not p["at_first_boot"]]
+    needed = max((p["start"] + (p["size"] or 0) for p in there), default=0) + _MIN
     said = disk["size"] or needed
     expected = f"{'' if disk['size'] else 'at least '}{short(said)}"
     if reader.size < said:
@@ -81,21 +82,47 @@ def _disk(host: Data, disk: Data, reader: Reader, look: Look) -> Iterator[Row]:
     entries = {e.number: e for e in table.entries}
     seen = _Seen(host, store_mount(host["mounts"]))
     for partition in disk["partitions"]:
-        subject = f"{partition['number']} {partition['label']}"
         entry = entries.pop(partition["number"], None)
         if entry is None:
-            yield differs(subject, "a partition", "none of this number")
+            yield _absent(partition)
             continue
-        yield from _entry(subject, partition, entry, table)
-        size = (entry.last - entry.first + 1) * table.sector
-        inside = reader.part(entry.first * table.sector, size)
-        yield from _content(seen, subject, partition["content"], inside, look)
+        yield from _entry(_name(partition), partition, entry, table)
+        inside = reader.part(entry.first * table.sector, (entry.last - entry.first + 1) * table.sector)
+        yield from _held(seen, partition, inside, look)
     for entry in entries.values():
         yield differs(f"{entry.number} {entry.label}", "no such partition", _place(entry, table.sector))
     for raw in disk["raws"]:
-        yield unseen(raw["name"], f"raw bytes from sector {raw['start'] // _SECTOR}: compare them with {raw['file']}")
+        yield _raw(raw, reader)
     if seen.on_disk and seen.mount is not None:
         yield from closure_rows("system", seen.inits, seen.mount, seen.at)
+
+
+def _name(partition: Data) -> str:
+    return f"{partition['number']} {partition['label']}"
+
+
+def _absent(partition: Data) -> Row:
+    if partition["at_first_boot"]:
+        return unseen(_name(partition), "not there yet: the first boot makes it")
+    return differs(_name(partition), "a partition", "none of this number")
+
+
+def _held(seen: _Seen, partition: Data, inside: Reader, look: Look) -> Iterator[Row]:
+    """What a partition holds; slot B's root, which the first boot makes, may be empty yet."""
+    content = partition["content"]
+    late = partition["at_first_boot"] and content is not None and content["kind"] == "squashfs"
+    if late and not look.kind_of(inside):
+        yield unseen(f"{_name(partition)}, content", "empty until the first update")
+        return
+    yield from _content(seen, _name(partition), content, inside, look)
+
+
+def _raw(raw: Data, reader: Reader) -> Row:
+    """What stands outside the partitions has no name on the disk: only that something is there can be seen."""
+    where = f"raw bytes from sector {raw['start'] // _SECTOR}"
+    if raw["file"] is None and not reader.read(raw["start"], _SECTOR).strip(b"\0"):
+        return differs(raw["name"], where, "nothing but zeros")
+    return unseen(raw["name"], where if raw["file"] is None else f"{where}: compare them with {raw['file']}")
 
 
 def _entry(subject: str, partition: Data, entry: gpt.Entry, table: gpt.Table) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from host_project import project  # noqa: F401 - a fixture
 from nixwright.layout.model import Layout
 from nixwright.options.schema import Schema
 from nixwright.parts.containers import Container, Containers, Port
-from nixwright.parts.facts import ContainerUnit, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
 from nixwright.parts.programs import containers_apply as program
 from parts_host import NixSnapshot, context, pibox_layout, plain_layout, printed, told
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -56,6 +56,7 @@ def test_a_host_with_containers(snapshot: SnapshotAssertion) -> None:
 
 def test_what_the_health_gate_learns() -> None:
     assert [*everything().provides(Layout.of([]))] == [
+        ContainerUser("appsvc"),
         ContainerUnit("web.service", "appsvc"),
         ContainerUnit("dns.service", None),
     ]

@@ -8,7 +8,7 @@ from nixwright.errors import MistakeError
 from nixwright.options.settings import Setting, parse_path
 from nixwright.origin import Origin
 from nixwright.parts.ethernet import Ethernet
-from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, LanGateway, Provisioned
 from nixwright.parts.update_client import limit
 from nixwright.parts.updates import Health, UpdateClient, Updates, Watchdog
 from parts_host import NixSnapshot, context, plain_layout, printed, told
@@ -58,6 +58,7 @@ def test_all_of_updates(snapshot: SnapshotAssertion) -> None:
     facts = [
         ContainerUnit("app.service", "appsvc"),
         ContainerUnit("proxy.service", None),
+        ContainerUser("appsvc"),
         Provisioned("/data/config", 8080),
         LanGateway("wan", "lan"),
     ]

@@ -13,7 +13,7 @@ from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import ContainerUnit, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
 from nixwright.parts.programs import containers_apply
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
@@ -197,7 +197,8 @@ class Containers(Part):
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The units of the declared containers."""
-        return [ContainerUnit(c.unit, None if c.privileged else self.user) for c in self.declared]
+        units = [ContainerUnit(c.unit, None if c.privileged else self.user) for c in self.declared]
+        return [ContainerUser(self.user), *units]
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to `virtualisation.podman`, a user, and Quadlet's files below /etc/containers/systemd."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.nix.values import Apply, NixPath, Ref, Text, config, lib, pkgs
-from nixwright.parts.facts import ContainerUnit, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
 from nixwright.record import field_origin, nearest, record
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def settings(health: Health, at: str, context: Context) -> dict[str, Value]:
         Text((NixPath(f"./{PROGRAM}"),)),
         *(f"--unit={unit}" for unit in health.units),
         *(f"--unit={user}@{unit}" if user else f"--unit={unit}" for unit, user in named.items()),
-        *(f"--user={user}" for user in sorted({u for u in declared.values() if u})),
+        *(f"--user={name}" for name in sorted({user.name for user in context.all(ContainerUser)})),
         *(f"--interface={name}" for name in health.interfaces),
         f"--required={told.directory if told else '/data/config'}/health-required.json",
         f"--good={at}/good.json",

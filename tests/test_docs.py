@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ELSEWHERE = ("git ", "nix ", "./run", "ssh ", "sudo ", "nixos-", "pip ", "nixwright test")
-MACHINES = tuple(f"nixwright {command} " for command in ("install", "update", "verify-disk", "vm"))
+_MACHINE = ("build", "flash", "install", "rollback", "serial", "status", "update", "verify-disk", "vm")
+MACHINES = tuple(f"nixwright {command} " for command in _MACHINE)
 
 
 def run(command: str, directory: Path) -> str:

@@ -67,3 +67,12 @@ def test_a_script_stands_by_itself(check: str) -> None:
     text = (ROOT / check).with_suffix(".py").read_text()
     imported = set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE))
     assert imported <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("check", SCRIPTS)
+def test_a_machine_with_a_screen_is_pictured_where_it_fails(check: str) -> None:
+    script, text = (ROOT / check).with_suffix(".py").read_text(), (ROOT / check).read_text()
+    container = re.search(r"^  containers\b", text, re.MULTILINE)
+    (call,) = set(re.findall(r"^with (.*)subtest\(", script, re.MULTILINE))
+    assert call == "" if container else re.fullmatch(r"pictured\(machine(, \w+)*\), ", call)
+    assert set(re.findall(r"\w+", call)) - {"pictured"} <= nodes_of(text)

@@ -251,6 +251,14 @@ def test_of_two_results_the_later_counts_but_one_of_before_hides_none() -> None:
     assert "**Failed**" in text
 
 
+def test_what_came_of_checks_that_are_no_more_is_left_out() -> None:
+    gone = dataclasses.replace(PASSED, check="pibox-gone", name="gone")
+    text = verification_page(CHECKS, SABOTAGES, [RUN, Run((gone,), started=RUN.started, versions=(("nix", "2.3"),))])
+    assert "gone" not in text
+    assert "nix 2.3," not in text
+    assert text == verification_page(CHECKS, SABOTAGES, [RUN])
+
+
 def test_what_did_not_run_says_so() -> None:
     text = verification_page(CHECKS, SABOTAGES, [])
     assert text.count("**Not run.**") == len(CHECKS)

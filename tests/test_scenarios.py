@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fake_machine import fake_machine
 from nixwright.scenarios import access, boots, display, driver, network, unlock, upkeep
+from nixwright.scenarios.pictures import pictured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -287,3 +288,27 @@ def test_snapshots_of_who_asks() -> None:
     for taken in ("", "tank/home@a\ntank/nix@a\n"):
         with pytest.raises(AssertionError, match="snapshots are taken of"):
             upkeep.snapshots_are_taken(fake_machine(UP | {"-t snapshot": taken}), **arguments)
+
+
+def test_a_picture_is_kept_of_each_screen_where_something_fails() -> None:
+    one, other = fake_machine({}, "machine"), fake_machine({}, "client")
+    with pictured(one, other):
+        pass
+    assert (one.calls, other.calls) == ([], [])
+    with pytest.raises(AssertionError, match="it is dark"), pictured(one, other):
+        raise AssertionError("it is dark")
+    assert (one.calls, other.calls) == (["screenshot failed-machine"], ["screenshot failed-client"])
+
+
+def test_a_screen_that_is_not_there_hides_no_failure() -> None:
+    class Off:
+        name = "machine"
+
+        def screenshot(self, filename: str) -> None:
+            raise OSError(filename)
+
+    off: Any = Off()
+    other = fake_machine({}, "client")
+    with pytest.raises(AssertionError, match="it is dark"), pictured(off, other):
+        raise AssertionError("it is dark")
+    assert other.calls == ["screenshot failed-client"]

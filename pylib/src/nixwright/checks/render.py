@@ -17,6 +17,7 @@ from nixwright.nix.scope import free_names
 from nixwright.nix.values import Apply, Commented, Function, NixPath, Ref, Text, default, force
 from nixwright.options.settings import parse_path
 from nixwright.record import origin_of
+from nixwright.scenarios.pictures import pictured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -287,6 +288,9 @@ def script_text(test: Test) -> str:
     sources = Sources()
     constants: dict[str, object] = {}
     calls: list[str] = []
+    picture = "" if test.container else f"pictured({', '.join([MACHINE, *test.nodes])}), "  # a container has no screen
+    if picture:
+        sources.add(pictured)
     for owned in test.checks:
         check = owned.check
         if check.scenario is None:
@@ -297,7 +301,7 @@ def script_text(test: Test) -> str:
             constant = _constant(constants, name, value, check.scenario.__name__)
             arguments.append(f"{name}={constant}")
         title = _literal(check.proves, "")
-        calls.append(f"with subtest({title}):\n    {check.scenario.__name__}({', '.join(arguments)})")
+        calls.append(f"with {picture}subtest({title}):\n    {check.scenario.__name__}({', '.join(arguments)})")
     start = [] if test.after else ["start_all()"]
     texts = [_docstring(test)]
     if sources.imports:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
+from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,9 @@ class Sources:
     texts: list[str] = field(default_factory=list)
     _owners: dict[str, str] = field(default_factory=dict)  # a name to the file it is from
 
-    def add(self, function: Callable[..., None]) -> None:
+    def add(self, function: Callable[..., object]) -> None:
         """Add a function. Raises ValueError where it cannot stand by itself, with the reason."""
+        function = unwrap(function)  # of a decorated one, what stands in the file
         path, name = function.__code__.co_filename, function.__name__
         if name not in read(path).definitions:
             raise ValueError(f"{name} is no function at the top of a file")

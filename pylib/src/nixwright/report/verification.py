@@ -23,8 +23,12 @@ Under each of its sabotages a check must fail: *seen* means that it did.
 
 
 def page(checks: Sequence[Wanted], sabotages: Sequence[Wanted], runs: Sequence[Run]) -> str:
-    """Return the page. `checks` and `sabotages` are all there are; of two results of one the later counts."""
-    ran = _latest(runs)
+    """Return the page. `checks` and `sabotages` are all there are; of two results of one the later counts.
+
+    What came of checks that are no more is left out.
+    """
+    known = {w.title for w in (*checks, *sabotages)}
+    ran = {title: result for title, result in _latest(runs).items() if title in known}
     ran_with = {c.title: dict(run.versions) for run in _in_order(runs) for c in run.checks}
     lines = [_HEAD, _sum(checks, sabotages, ran), "", *_machines(ran_with, ran)]
     for host, of_host in groupby(checks, key=lambda w: w.host):

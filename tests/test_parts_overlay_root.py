@@ -6,6 +6,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from host_project import project  # noqa: F401 - a fixture
 from layout_slots import DATA, EMMC, SLOTS, U_BOOT, emmc
 from nixwright import Host, User
 from nixwright.boards.qemu_vm import QemuVm
@@ -18,10 +19,12 @@ from nixwright.parts.run0 import Run0
 from nixwright.parts.volatile_logs import VolatileLogs
 from nixwright.survey import survey
 from programs import need
+from slots_host import HOST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from host_project import Project
     from nixwright.parts.base import Part
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKL8NA5VDqMz+2iLKpUOfkAv2XZ+BJtYH9vDnYmWP1GL ivan@laptop"
@@ -124,3 +127,11 @@ def test_rsyslog_takes_its_configuration_and_writes_in_large_pieces(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     path.write_text('main_queue(queue.type="NoSuchList")\n')  # it does refuse what is none
     assert subprocess.run(["rsyslogd", "-N1", "-f", path], check=False, capture_output=True).returncode != 0
+
+
+def test_nothing_is_installed_on_a_host_that_is_flashed(project: Project) -> None:  # noqa: F811 - pytest's way
+    project.host(HOST, "gateway")
+    answer = project.run("install", "hosts/gateway.py", "--target", "root@10.0.0.7", "--dry-run")
+    assert answer.status != 0
+    assert "nixwright build --artifact image, then nixwright flash" in answer.err
+    assert answer.out == ""

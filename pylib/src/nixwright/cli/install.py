@@ -69,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
     if hosts.told:
         return refuse(hosts, as_json=False)
     host = hosts.loaded[0].about
+    if host["slots"]:
+        what = f"{host['name']} is started from an image that is flashed: nothing is installed on it"
+        raise NixwrightError(f"{what}. Build it: nixwright build --artifact image, then nixwright flash")
     remote = Remote.of(args.target, args.port, tuple(args.ssh_option))
     args.wifi = args.wifi or _local_wifi(host, host_files(args.hosts)[0])
     wifi = _wifi(args.wifi)

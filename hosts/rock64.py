@@ -3,7 +3,12 @@
 from nixwright import Host, User
 from nixwright.boards.rock64 import EMMC, U_BOOT, Rock64
 from nixwright.layout import GPT, REST, Disk, F2fs, MiB, Partition, Slots
+from nixwright.parts.containers import Containers
+from nixwright.parts.gateway import Gateway
+from nixwright.parts.named_link import NamedLink
 from nixwright.parts.overlay_root import OverlayRoot
+from nixwright.parts.provisioning import Provisioning
+from nixwright.parts.recovery_vpn import RecoveryVpn
 from nixwright.parts.run0 import Run0
 from nixwright.parts.serial_recovery import SerialRecovery
 from nixwright.parts.ssh import Ssh
@@ -29,11 +34,19 @@ host = Host(
         Run0(),
         Ssh(),
         SerialRecovery(),
+        Provisioning(),
+        Gateway(
+            wan=NamedLink("wan", path="platform-ff540000.ethernet"),
+            lan=NamedLink("lan", driver="r8152"),  # a USB adapter
+            ssh_switch="/data/config/ssh-wan-enabled",
+        ),
+        Containers(),
+        RecoveryVpn(),
         Updates(
             compatible="rock64-gateway",
             keyring="./rock64.pem",
             version="1.0.0",
-            health=Health(services=["sshd"]),
+            health=Health(services=["sshd", "dnsmasq", "chronyd"], interfaces=["lan"]),
             client=UpdateClient("https://updates.example.org"),
             watchdog=Watchdog(),
         ),

@@ -357,17 +357,20 @@ def test_users_come_stay_and_go(tmp_path: Path) -> None:
     put(tmp_path / "users.json", json.dumps({"ada": ada, "bob": bob}))
     assert apply_users(tmp_path, {"bash": "/bin/bash"}, room, homes) == ["made ada", "made bob"]
     assert sorted(p.name for p in room.iterdir()) == [
-        *("20000.group", "20000.user", "20001.group", "20001.user"),
-        *("ada.group", "ada.user", "ada:wheel.membership", "bob.group", "bob.user"),
+        *("20000.group", "20000.user", "20000.user-privileged", "20001.group", "20001.user", "20001.user-privileged"),
+        *("ada.group", "ada.user", "ada.user-privileged", "ada:wheel.membership"),
+        *("bob.group", "bob.user", "bob.user-privileged"),
     ]
     assert json.loads((room / "20000.user").read_text("utf-8"))["userName"] == "ada"
     assert (homes / "bob").stat().st_mode & 0o777 == 0o700
+    assert (room / "ada.user-privileged").stat().st_mode & 0o777 == 0o600
     put(room / "guest.user", '{"userName": "guest", "uid": 5}')
     assert apply_users(tmp_path, {"bash": "/bin/bash"}, room, homes) == []
     put(tmp_path / "users.json", json.dumps({"ada": {**ada, "admin": False}}))
     assert apply_users(tmp_path, {"bash": "/bin/bash"}, room, homes) == ["removed bob"]
     assert sorted(p.name for p in room.iterdir()) == [
-        *("20000.group", "20000.user", "ada.group", "ada.user", "guest.user"),
+        *("20000.group", "20000.user", "20000.user-privileged"),
+        *("ada.group", "ada.user", "ada.user-privileged", "guest.user"),
     ]
     assert (homes / "bob").is_dir()
     put(tmp_path / "users.json", json.dumps({"root": ada}))

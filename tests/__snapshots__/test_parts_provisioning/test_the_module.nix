@@ -72,6 +72,7 @@
         unitConfig = {
           RequiresMountsFor = "/data/config";
           ConditionPathExists = "!/data/config/config.toml";
+          WantsMountsFor = "/boot/config.toml";
         };
         serviceConfig = {
           ExecStart = "${lib.getExe pkgs.python3} -I ${./provision.py} --device ${./provision.toml} first-boot --wait";

@@ -13,7 +13,8 @@ from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned, SshServer, WiredNetwork
+from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned, RootOverlay, SshServer, WiredNetwork
+from nixwright.parts.provisioning_checks import of_provisioning
 from nixwright.provisioning.model import PAGE
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
@@ -22,6 +23,7 @@ from nixwright.unseen import independent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from nixwright.checks.model import Check
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Expr, Value
     from nixwright.options.settings import Setting
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 PROGRAM, DEVICE = "provision.py", "provision.toml"
 TARGET, RECOVER = "provisioned.target", "provision-recover.service"
-FRESH = "/etc/nixwright-fresh-flash"  # there at the first boot of a flash: made in stage 1, before slot B is
 _HEADER = '''"""Who this device is: checked, put in force, taken back where it does not work."""'''
 _WIDTH = 120
 _MEMORY = "384M"  # a source of the largest size, twice, and the server
@@ -40,8 +41,8 @@ class Provisioning(Part):
     """A `config.toml` makes a device of the image: from the boot partition, a USB stick, a page on the LAN, or signed.
 
     It is checked as a whole, and lies below `directory`, on a file system that stays, with what is derived from it.
-    `seed` is read at the first boot of a fresh flash alone; None: from no boot partition. `containers_user` is whose
-    the rootless containers are. The page is on a LAN that the host serves, and on no other network.
+    `seed` is read at the first boot of a fresh flash alone, of a host with `OverlayRoot`; None: never.
+    `containers_user` is whose the rootless containers are. The page is on a LAN that the host serves, and nowhere else.
     """
 
     directory: str = "/data/config"
@@ -140,6 +141,7 @@ class Provisioning(Part):
             "unitConfig": {
                 "RequiresMountsFor": self.directory,
                 "ConditionPathExists": f"!{self.directory}/config.toml",
+                **({"WantsMountsFor": self.seed} if self.seed else {}),
             },
             "serviceConfig": self._service(
                 "first-boot --wait", Type="exec", MemoryMax=_MEMORY, Restart="on-failure", RestartSec=2
@@ -168,7 +170,7 @@ class Provisioning(Part):
     def device(self, context: Context) -> dict[str, Value]:
         """Return what the program knows of the device: `nixwright.provisioning.device.Device` as data."""
         gateway, server = context.fact(LanGateway), context.fact(SshServer)
-        lan = "" if gateway is None else gateway.lan
+        lan, overlay = "" if gateway is None else gateway.lan, context.fact(RootOverlay)
         at = [n.address for n in context.all(WiredNetwork) if n.interface == lan and n.address]
         return {
             "name": context.name,
@@ -185,8 +187,8 @@ class Provisioning(Part):
                 "sh": "/bin/sh",
                 "zsh": "/run/current-system/sw/bin/zsh",
             },
-            "seed": self.seed or "",
-            "fresh": FRESH,
+            "seed": (self.seed or "") if overlay else "",
+            "fresh": "" if overlay is None else overlay.fresh,
             "labels": sorted({p.partition.label.lower().replace(" ", r"\x20") for p in context.layout.places}),
         }
 
@@ -195,13 +197,17 @@ class Provisioning(Part):
         yield File(PROGRAM, program_text())
         yield File(DEVICE, _toml(self.device(context)))
 
+    def checks(self, context: Context) -> Iterator[Check]:
+        """A device is told who it is, rightly and wrongly."""
+        server = context.fact(SshServer)
+        if server is not None:
+            yield from of_provisioning(self.directory, server.port)
+
     def steps(self, context: Context) -> Iterator[Step]:
         """Tell the device who it is."""
         page = f"http://{self.device(context)['lan_address']}:{PAGE}/"
-        ways = [
-            *([f"as `{self.seed}` on the flashed card's boot partition"] if self.seed else []),
-            "on a USB stick (vfat)",
-        ]
+        seed = self.device(context)["seed"]
+        ways = [*([f"as `{seed}`, on the boot partition of what was flashed"] if seed else []), "on a USB stick (vfat)"]
         ways += [f"on the page {page} from the LAN"] if context.fact(LanGateway) else []
         yield Step(
             Phase.AFTER,

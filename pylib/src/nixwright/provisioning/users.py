@@ -56,7 +56,9 @@ def apply_users(directory: Path, shells: dict[str, str], room: Path, homes: Path
         subprocess.run(["loginctl", "terminate-user", name], capture_output=True, check=False)
     for path in [p for p in room.iterdir() if p.name not in files and p.name.replace(":", ".").split(".")[0] in there]:
         path.unlink()
-    made = [file.removesuffix(".user") for file, text in files.items() if _put(room / file, text) and ".user" in file]
+    made = [
+        file.removesuffix(".user") for file, text in files.items() if _put(room / file, text) and file.endswith(".user")
+    ]
     _by_number(room, {str(user["uid"]): name for name, user in wanted.items()})
     return [*(f"removed {name}" for name in gone), *(f"made {name}" for name in made)]
 
@@ -72,6 +74,8 @@ def _records(name: str, user: dict[str, Any], shells: dict[str, str], homes: Pat
         "shell": shells.get(user["shell"], "/bin/sh"),
     }
     yield f"{name}.user", json.dumps(record)
+    # no password would do; a record without this is a locked one, which an sshd without PAM turns away
+    yield f"{name}.user-privileged", json.dumps({"privileged": {"hashedPassword": ["*"]}})
     yield f"{name}.group", json.dumps({"groupName": name, "gid": number, "disposition": "regular"})
     if user["admin"]:
         yield f"{name}:{_WHEEL}.membership", ""
@@ -98,7 +102,7 @@ def _put(path: Path, text: str) -> bool:
         return False
     made = path.with_name(f".{path.name}")
     made.write_text(text, "utf-8")
-    made.chmod(0o644)
+    made.chmod(0o600 if path.suffix == ".user-privileged" else 0o644)
     made.rename(path)
     return True
 
@@ -108,7 +112,7 @@ def _by_number(room: Path, names: dict[str, str]) -> None:
     for path in [path for path in room.iterdir() if path.is_symlink() and path.stem not in names]:
         path.unlink()
     for number, name in names.items():
-        for kind in ("user", "group"):
+        for kind in ("user", "user-privileged", "group"):
             link = room / f"{number}.{kind}"
             if not link.is_symlink():
                 link.symlink_to(f"{name}.{kind}")

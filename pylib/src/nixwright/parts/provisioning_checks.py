@@ -1,0 +1,47 @@
+"""What proves that a device becomes what it is told, and stays what it was where that is wrong or does not work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nixwright.checks.model import Check, Difference, Sabotage
+from nixwright.nix.values import force
+from nixwright.scenarios import provisioned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROBE = Difference(
+    "a unit stands in for the container that a device is told of: no image can be fetched here",
+    {"systemd.services.probe.serviceConfig.ExecStart": "/run/current-system/sw/bin/sleep infinity"},
+)
+_START = Difference(
+    "what restarts the target starts the stand-in, as it does containers",
+    {"systemd.services.probe.wantedBy": ["provisioned.target"]},
+)
+_OWN_RESOLVER = Difference(
+    "a container would take over the resolver of the machine that it runs on", {"networking.useHostResolvConf": False}
+)
+
+
+def of_provisioning(directory: str, ssh: int) -> Iterator[Check]:
+    """Yield the check of a device that is told who it is by a file."""
+    unit = "systemd.services.provision-{}.serviceConfig.ExecStart"
+    nothing = force("/run/current-system/sw/bin/true")
+    yield Check(
+        "provisioned",
+        "a device becomes what it is told, and what is wrong or does not work changes nothing",
+        provisioned.is_told_who_it_is,
+        {"directory": directory, "ssh": ssh},
+        differences=[_PROBE, _START, _OWN_RESOLVER],
+        container=True,
+        sabotages=[
+            Sabotage("no-users", "nobody of whom it is told is made", {unit.format("apply"): nothing}),
+            Sabotage(
+                "keys-elsewhere",
+                "SSH does not look where their keys are",
+                {"services.openssh.authorizedKeysFiles": force(["/etc/ssh/nobody/%u"])},
+            ),
+            Sabotage("no-recovery", "what a power cut left is not decided", {unit.format("recover"): nothing}),
+        ],
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
+from nixwright.checks.model import Difference
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
@@ -293,6 +294,10 @@ class Containers(Part):
         if any(user.name == self.user for user in context.users):
             what, where = "is a person's: containers have a user of their own", field_origin(self, "user")
             yield Mistake("Containers.user", what, repr(self.user), "a name that no user has", 'user="appsvc"', where)
+
+    def in_vm(self, context: Context) -> Iterator[Difference]:
+        """Nothing could be started."""
+        yield Difference("images come from the network, which a check has not", without=[self.module])
 
     def steps(self, context: Context) -> Iterator[Step]:
         """See that they run."""

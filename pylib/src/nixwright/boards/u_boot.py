@@ -157,6 +157,8 @@ _KCONFIG = (
     "CONFIG_CMD_SOURCE=y",
     "CONFIG_CMD_USB_MASS_STORAGE=y",
     "CONFIG_HUSH_PARSER=y",
+    "CONFIG_HUSH_OLD_PARSER=y",  # the one that the tests have
+    "# CONFIG_HUSH_MODERN_PARSER is not set",
     "CONFIG_LEGACY_IMAGE_FORMAT=y",
     "CONFIG_USB_GADGET=y",
     "# CONFIG_EFI_LOADER is not set",

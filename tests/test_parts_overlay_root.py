@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,21 @@ def test_udev_names_the_partitions_of_the_slot_of_the_kernel_line() -> None:
         ("3", "1", "boot"),
         ("4", "1", "root"),
     ]
+
+
+def test_only_the_boot_that_finds_no_slot_b_counts_as_the_first(tmp_path: Path) -> None:
+    script = settings(rock64(OverlayRoot()), tmp_path)["boot.initrd.systemd.services.fresh-flash"]["script"]
+    marker, kernel = tmp_path / "run" / "fresh-flash", tmp_path / "sys"
+    script = script.replace("/run/nixwright", str(marker.parent)).replace("/sys/class/block", str(kernel))
+    for partitions, fresh in (([], True), ([1, 2], True), ([1, 2, 3, 4, 5], False), ([13], True)):
+        for number in partitions:
+            directory = kernel / "mmcblk1" / f"mmcblk1p{number}"
+            directory.mkdir(parents=True)
+            (directory / "partition").write_text(f"{number}\n")
+        subprocess.run(["bash", "-c", script], check=True, capture_output=True)
+        assert marker.exists() is fresh, partitions
+        shutil.rmtree(kernel, ignore_errors=True)
+        shutil.rmtree(marker.parent, ignore_errors=True)
 
 
 def test_what_a_slot_host_lacks_is_told(tmp_path: Path) -> None:

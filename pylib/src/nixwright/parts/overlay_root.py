@@ -38,12 +38,16 @@ _BEFORE_ROOT: dict[str, Value] = {
     "before": ["sysroot.mount"],
     "unitConfig": {"DefaultDependencies": False},
 }
+# By what the kernel knows of the disk: udev's links of partitions come later than the disk's.
 _FRESH = f"""\
-udevadm settle --timeout=10
-if ! test -e {{}}; then
-  mkdir -p {Path(FRESH).parent}
-  touch {FRESH}
-fi
+disk=$(readlink -f {{disk}})
+for number in "/sys/class/block/${{{{disk##*/}}}}"/*/partition; do
+  if test "$(cat "$number")" = {{number}}; then
+    exit 0
+  fi
+done
+mkdir -p {Path(FRESH).parent}
+touch {FRESH}
 """
 _PROGRAMS = ("squashfs.nix", "squashfs.sh", "boot-slot.nix", "image.nix")
 
@@ -120,15 +124,15 @@ class OverlayRoot(Part):
         device = _unit(later.disk.path)
         unit = {
             "description": "See whether this is the first boot after flashing",
-            "requiredBy": ["systemd-repart.service"],
+            "wantedBy": ["systemd-repart.service"],
             "before": ["systemd-repart.service"],
             "requires": [device],
             "after": [device],
             "unitConfig": {"DefaultDependencies": False},
             "serviceConfig": {"Type": "oneshot", "RemainAfterExit": True},
-            "script": _FRESH.format(later.device),
+            "script": _FRESH.format(disk=later.disk.path, number=later.number),
         }
-        why = "Before systemd-repart makes slot B. Links of partitions may come late: hence the wait."
+        why = "Before systemd-repart makes slot B."
         yield self.set("boot.initrd.systemd.services.fresh-flash", unit, comment=why)
 
     def _products(self, context: Context) -> Iterator[Setting]:

@@ -77,6 +77,27 @@ def test_status_of_a_slot_that_is_not_good_yet(project: Project, box: Callable[.
     assert device.state["done"][0].startswith("run0 bash")  # who is not root becomes it there
 
 
+def test_the_hosts_page_says_what_runs_on_its_device(project: Project, box: Callable[..., SlotsDevice]) -> None:  # noqa: F811
+    box(slot="B", order=["B", "A"], left={"A": "3", "B": "2"})
+    now = [
+        "now        runs         slot B, version 0.9",
+        "           health gate  passed",
+        "           slot A       good, 3 tries left",
+        "           slot B       good, 2 tries left, version 0.9 installed, starts next",
+        "           provisioned  no: it waits to be told who it is",
+    ]
+    shown = project.run("show", "hosts/box.py", *TARGET).out
+    assert "\n".join(now) in shown
+    assert "bundles  for box, signed by one whom ./updates.pem knows" in shown
+    assert "now " not in project.run("show", "hosts/box.py").out
+    project.run("show", "hosts/box.py", "--html", "page.html", *TARGET)
+    page = project.text("page.html")
+    assert "<h2>Now</h2>" in page
+    assert "slot B, version 0.9" in page
+    answer = project.run("show", "hosts/box.py", "hosts/box.py", "--target", "nobody")
+    assert (answer.status, "'nobody' is no machine" in answer.err) == (2, True)
+
+
 def test_an_update_goes_to_the_other_slot_and_starts_it(
     project: Project,  # noqa: F811
     box: Callable[..., SlotsDevice],

@@ -30,7 +30,13 @@ _AGAIN = 3.0  # seconds between two questions
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a host file and the device that runs it."""
     add_arguments(parser, one=True)
-    parser.add_argument("--target", required=True, metavar="USER@ADDRESS", help="the device: root, or one in wheel")
+    add_target(parser, needed=True)
+
+
+def add_target(parser: argparse.ArgumentParser, *, needed: bool) -> None:
+    """Add the arguments that say how a device is reached."""
+    about = "the device: root, or one in wheel"
+    parser.add_argument("--target", required=needed, metavar="USER@ADDRESS", help=about)
     parser.add_argument("--port", type=int, default=22, help="its ssh port (%(default)s)")
     parser.add_argument("--ssh-option", action="append", default=[], metavar="NAME=VALUE", help="as ssh's -o")
 
@@ -57,6 +63,11 @@ class Device:
         if hosts.told:
             refuse(hosts, as_json=False)
             return None
+        return cls.reached(args, hosts)
+
+    @classmethod
+    def reached(cls, args: argparse.Namespace, hosts: Hosts) -> Device:
+        """Return the device of hosts without mistakes. Raises NixwrightError for a host without slots."""
         host = hosts.loaded[0].about
         need_slots(host)
         return cls(hosts, host, Remote.of(args.target, args.port, tuple(args.ssh_option), wheel=True))

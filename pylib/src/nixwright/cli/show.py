@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nixwright.cli.device import Device, add_target
 from nixwright.cli.hosts import add_limits, load_hosts, refuse, write_json
 from nixwright.errors import NixwrightError
+from nixwright.install.slot_state import rows
 from nixwright.report.colour import Colours
 from nixwright.report.show_text import screen
 
@@ -24,6 +26,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--html", nargs="?", const=Path(), type=Path, metavar="FILE", help="write one page instead (NAME.html)"
     )
     parser.add_argument("--json", action="store_true", help="everything that is known, as JSON")
+    add_target(parser, needed=False)
     add_limits(parser)
 
 
@@ -36,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
     hosts = load_hosts(args, about=True)
     if hosts.told:
         return refuse(hosts, as_json=args.json)
+    if args.target is not None:
+        if len(hosts.loaded) > 1:
+            raise NixwrightError("--target is one device: say which host runs on it")
+        hosts.loaded[0].about["device"] = rows(Device.reached(args, hosts).ask())
     known = [[dataclasses.asdict(c) for c in host.checks] for host in hosts.loaded]
     if args.json:
         write_json({"hosts": [h.about | {"checks": c} for h, c in zip(hosts.loaded, known, strict=True)]})

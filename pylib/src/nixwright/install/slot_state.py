@@ -115,6 +115,18 @@ def _slot(name: str, entries: Data, said: dict[str, str]) -> SlotState:
     return SlotState(name, marked, said.get(f"BOOT_{name}_LEFT", ""), next((v for v in versions if v), ""))
 
 
+def rows(state: DeviceState) -> list[tuple[str, str]]:
+    """Return the state as names and what is said of each, for a host's page."""
+    runs = f"slot {state.slot}, version {state.version or 'unknown'}"
+    found = [("runs", runs), ("health gate", _GATE.get(state.gate, state.gate or "unknown"))]
+    for slot in state.slots:
+        notes = [slot.marked or "unknown", f"{slot.tries or 'unknown'} tries left"]
+        notes += [f"version {slot.version} installed"] if slot.version else []
+        notes += ["starts next"] if slot.name == state.first else []
+        found.append((f"slot {slot.name}", ", ".join(notes)))
+    return [*found, ("provisioned", "yes" if state.provisioned else "no: it waits to be told who it is")]
+
+
 def told(name: str, target: str, state: DeviceState) -> str:
     """Return the state in words, a line a slot."""
     provisioned = "provisioned" if state.provisioned else "not provisioned"

@@ -36,6 +36,7 @@ def screen(about: Data, checks: Sequence[Data], source: str, colours: Colours) -
     page.rows("pools", said.pools(about))
     _mounts(page, about)
     page.rows("slots", said.slots(about))
+    page.rows("now", about.get("device", []))
     page.rows("network", said.network(about))
     page.rows("users", said.users(about))
     page.flow("services", [f"{name}*" if own else name for name, own in said.services(about)])

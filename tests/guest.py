@@ -72,6 +72,10 @@ _STAGE_2 = """
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb
 shopt -s nullglob
 mkdir -p /run/lock /run/udev /dev/shm /dev/pts /shared /mnt /data
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
 mount -t devpts pts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t cgroup2 cgroup /sys/fs/cgroup
@@ -215,10 +219,18 @@ class Guest:
         """Begin a script and do not wait for its end: for what a `kill` breaks off."""
         self._control.sendall(base64.b64encode(script.encode()) + b"\n")
 
+    def end(self, timeout: float = 240.0) -> Answer:
+        """Wait for the end of a script that was begun by `send`. Raises GuestError where it takes longer."""
+        return Answer(int(self._line(timeout, "no end of what was begun")), self._output())
+
+    def said(self, text: str) -> bool:
+        """Tell whether a script that was begun by `send` has said something."""
+        return text.encode() in (self._directory / "output").read_bytes()[self._read :]
+
     def wait_for(self, text: str, timeout: float = 900.0) -> None:
         """Wait until a script that was begun by `send` has said something. Raises GuestError."""
         end = time.monotonic() + timeout
-        while text not in (self._directory / "output").read_text(errors="replace")[self._read :]:
+        while not self.said(text):
             if time.monotonic() > end or self._process.poll() is not None:
                 raise GuestError(f"never said {text!r}: {self._output()}{self.console[-3000:]}")
             time.sleep(0.05)
@@ -318,20 +330,19 @@ def debian_kernel() -> Kernel:
 
 
 def _package() -> str:
-    asked = subprocess.run(
-        ["apt-cache", "depends", "linux-image-amd64"], check=False, capture_output=True, text=True, env=_environment()
-    )
-    found = re.search(r"Depends: (linux-image-\S+)", asked.stdout)
-    if found is None:
-        pytest.skip("needs a Debian kernel (no linux-image-amd64 in apt's lists)")
-    return found[1]
+    for ask in (_apt, _fresh):
+        if found := re.search(r"Depends: (linux-image-\S+)", ask("apt-cache", "depends", "linux-image-amd64").stdout):
+            return found[1]
+    pytest.skip("needs a Debian kernel (no linux-image-amd64 in apt's lists)")
 
 
 def _unpack(cache: Path, package: str) -> None:
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
         at = Path(temporary)
-        fetch = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package]
-        got = subprocess.run(fetch, cwd=at, check=False, capture_output=True, text=True, env=_environment())
+        fetch = ("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package)
+        got = _apt(*fetch, directory=at)
+        if got.returncode:  # the lists may be older than what the mirror has
+            got = _fresh(*fetch, directory=at)
         if got.returncode:
             pytest.skip(f"needs a Debian kernel (apt-get download {package}: {got.stderr.strip()[-200:]})")
         subprocess.run(["dpkg-deb", "-x", next(at.glob("*.deb")), at / "root"], check=True)
@@ -341,6 +352,15 @@ def _unpack(cache: Path, package: str) -> None:
             (root / "lib").symlink_to("usr/lib")
         subprocess.run(["depmod", "-b", root, version], check=True)
         root.rename(cache / package)
+
+
+def _apt(*argv: str, directory: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, cwd=directory, check=False, capture_output=True, text=True, env=_environment())
+
+
+def _fresh(*argv: str, directory: Path | None = None) -> subprocess.CompletedProcess[str]:
+    _apt("apt-get", "-qq", "update")
+    return _apt(*argv, directory=directory)
 
 
 def _environment() -> dict[str, str]:

@@ -76,3 +76,10 @@ def test_a_machine_with_a_screen_is_pictured_where_it_fails(check: str) -> None:
     (call,) = set(re.findall(r"^with (.*)subtest\(", script, re.MULTILINE))
     assert call == "" if container else re.fullmatch(r"pictured\(machine(, \w+)*\), ", call)
     assert set(re.findall(r"\w+", call)) - {"pictured"} <= nodes_of(text)
+
+
+@pytest.mark.parametrize("check", SCRIPTS)
+def test_imports_are_as_isort_has_them(check: str) -> None:
+    script = (ROOT / check).with_suffix(".py")
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "I", str(script)]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway_host import GATEWAY
 from host_project import project  # noqa: F401 - a fixture
 from nixwright.options.schema import Schema
-from nixwright.parts.facts import ContainerUnit, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
 from nixwright.parts.gateway import Gateway
 from nixwright.parts.named_link import NamedLink
 from nixwright.parts.provisioning import Provisioning, program_text
@@ -55,9 +55,9 @@ def test_every_option_is_one_of_nixos() -> None:
 
 
 def test_what_the_program_is_told_of_the_device() -> None:
-    part = Provisioning(containers_user="apps")
+    part = Provisioning()
     unit = ContainerUnit("proxy.service", None)
-    host = context(part, gateway(), Ssh(port=2222), layout=plain_layout(), facts=[unit])
+    host = context(part, gateway(), Ssh(port=2222), layout=plain_layout(), facts=[unit, ContainerUser("apps")])
     (text,) = (f.text for f in part.files(host) if f.name == "provision.toml")
     device = read(Device, tomllib.loads(text))
     assert (device.wan, device.lan, device.lan_address, device.ssh_port) == ("wan", "lan", "172.20.30.1", 2222)

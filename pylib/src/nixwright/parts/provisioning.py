@@ -13,7 +13,15 @@ from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned, RootOverlay, SshServer, WiredNetwork
+from nixwright.parts.facts import (
+    ContainerUnit,
+    ContainerUser,
+    LanGateway,
+    Provisioned,
+    RootOverlay,
+    SshServer,
+    WiredNetwork,
+)
 from nixwright.parts.provisioning_checks import of_provisioning
 from nixwright.provisioning.model import PAGE
 from nixwright.record import field_origin, record
@@ -42,12 +50,11 @@ class Provisioning(Part):
 
     It is checked as a whole, and lies below `directory`, on a file system that stays, with what is derived from it.
     `seed` is read at the first boot of a fresh flash alone, of a host with `OverlayRoot`; None: never.
-    `containers_user` is whose the rootless containers are. The page is on a LAN that the host serves, and nowhere else.
+    The page is on a LAN that the host serves, and nowhere else.
     """
 
     directory: str = "/data/config"
     seed: str | None = "/boot/config.toml"
-    containers_user: str = "appsvc"
 
     module: ClassVar[str] = "provisioning"
 
@@ -179,7 +186,7 @@ class Provisioning(Part):
             "lan": lan,
             "lan_address": at[0].partition("/")[0] if at else "",
             "ssh_port": 22 if server is None else server.port,
-            "containers_user": self.containers_user,
+            "containers_user": next((user.name for user in context.all(ContainerUser)), ""),
             "reserved": [user.name for user in context.users],
             "units": [container.unit for container in context.all(ContainerUnit)],
             "shells": {

@@ -237,7 +237,12 @@ class Guest:
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """Hold it in the middle of what it does: its disks' files are what a power cut would leave now."""
+        """Hold it in the middle of what it does: its disks' files are what a power cut would leave now.
+
+        Raises GuestError where it is gone.
+        """
+        if self._process.poll() is not None:
+            raise GuestError(f"the guest is gone: {self._said}{self.console[-3000:]}")
         self._process.send_signal(signal.SIGSTOP)
         try:
             yield

@@ -222,11 +222,11 @@ class Board:
         self._write(image)
         return image
 
-    def boot(self, seconds: float = 60.0) -> str:
+    def boot(self, seconds: float = 240.0) -> str:
         """Power on, and return what the console said until the board powered off or reset."""
         return self._run(lambda _: None, seconds)
 
-    def cut(self, wanted: str, later: float = 0.0, seconds: float = 60.0) -> str:
+    def cut(self, wanted: str, later: float = 0.0, seconds: float = 240.0) -> str:
         """Power on, and take the power away once the console says something and `later` seconds have gone by."""
         return self._run(lambda text: later if wanted in text else None, seconds)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Data = Mapping[str, Any]
 
 _NOTHING = {"None", "()", "[]", "{}"}  # defaults that say only that something is not there
+_LONG = 60  # characters of a default
 _SIZE = 9  # characters of a size that reads well
 _SHOWN = ("compression", "dedup")  # properties of a pool that a reader asks for
 _CONTENT = {"zfs_member": "pool {pool}", "swap": "swap"}
@@ -49,19 +50,13 @@ def _mount(data: Data, names: Mapping[str, str], native: set[str]) -> str:
     return ", ".join(found)
 
 
-def slots(about: Data) -> Iterator[tuple[str, str]]:
-    """Yield what updates are written to, which are taken, and who is told at first boot who they are."""
-    names = _partitions(about)
-    for slot in about["slots"]:
-        yield slot["name"], ", ".join(f"{what} {names.get(slot[what], slot[what])}" for what in ("boot", "root"))
+def updates(about: Data) -> Iterator[tuple[str, str]]:
+    """Yield which updates are taken, and who is told at first boot who they are."""
     for fact in about["facts"]:
         if fact["kind"] == "SlotUpdates":
             yield "bundles", f"for {fact['compatible']}, signed by one whom {fact['keyring']} knows"
         if fact["kind"] == "Provisioned":
-            yield (
-                "told",
-                f"who it is at first boot, in {fact['directory']}; its page on the LAN is at port {fact['port']}",
-            )
+            yield "told", f"at first boot, in {fact['directory']}; a page on the LAN, port {fact['port']}"
 
 
 def wiped(survival: Data) -> list[tuple[str, str]]:
@@ -137,9 +132,10 @@ def defaults(about: Data) -> Iterator[tuple[str, str]]:
 
 
 def _short(value: str) -> str:
-    """Return a default in a few words; of a list of sets, the path in it is what matters."""
+    """Return a default in a few words: of a list of sets the path in it, of what is long its begin."""
     path = re.fullmatch(r'\[ \{.*path = ("[^"]+"); \} \]', value)
-    return path[1] if path else value
+    text = path[1] if path else " ".join(value.split())
+    return text if len(text) <= _LONG else f"{text[:_LONG].rstrip()}…"
 
 
 def size(data: Data) -> str:

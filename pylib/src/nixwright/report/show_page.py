@@ -26,7 +26,7 @@ def page(about: Data, checks: Sequence[Data], source: str) -> str:
         _section("What survives a reboot", _survival(about)),
         _section("Disks", drawings + _pairs(said.pools(about))),
         _section("Now", _pairs(about.get("device", [])), "As the device said when this page was made."),
-        _section("Slots", _pairs(said.slots(about)), "An update is written to the one that does not run."),
+        _section("Updates", _pairs(said.updates(about))),
         _section("Network", _pairs(said.network(about))),
         _section("Users", _pairs(said.users(about))),
         _section("Services", _chips(said.services(about))),

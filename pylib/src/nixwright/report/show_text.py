@@ -35,7 +35,7 @@ def screen(about: Data, checks: Sequence[Data], source: str, colours: Colours) -
         page.rows("disks", [("", "none described: what there is stays as it is")])
     page.rows("pools", said.pools(about))
     _mounts(page, about)
-    page.rows("slots", said.slots(about))
+    page.rows("updates", said.updates(about))
     page.rows("now", about.get("device", []))
     page.rows("network", said.network(about))
     page.rows("users", said.users(about))

@@ -20,7 +20,7 @@ from nixwright.report.plain import Plain
 from nixwright.report.verification import page as verification_page
 from nixwright.runner.history import Past
 from nixwright.runner.progress import Progress
-from nixwright.runner.results import Outcome, Run, from_data, to_data
+from nixwright.runner.results import Excerpt, Outcome, Run, from_data, to_data
 from nixwright.runner.selection import Wanted
 from nixwright.tools.flake_lock import locked
 from nixwright.tools.nix_log import BuildStarted, LogLine
@@ -264,6 +264,13 @@ def test_what_did_not_run_says_so() -> None:
     assert text.count("**Not run.**") == len(CHECKS)
     assert text.count("| not run |") == len(SABOTAGES)
     assert "0 of 4 checks passed; 0 of 3 sabotages were seen." in text
+
+
+def test_a_sabotage_that_evaluation_sees_names_the_option() -> None:
+    said = "Failed assertions:\n- services.openssh.enable is not as described"
+    seen = dataclasses.replace(SEEN, excerpt=Excerpt(message=said))
+    text = verification_page([CHECKS[2]], SABOTAGES, [Run((seen,))])
+    assert "| seen: services.openssh.enable is not as described |" in text
 
 
 def test_a_sabotage_that_was_run_on_another_host_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from nixwright.checks.model import NOT_AS_DESCRIBED
 from nixwright.report.checks import clock, machine
 from nixwright.runner.results import Outcome
 
@@ -115,7 +116,9 @@ def _seen(result: CheckResult | None) -> str:
     if result is None:
         return "not run"
     if result.outcome is Outcome.PASSED:
-        what = result.excerpt.subtest or result.excerpt.message.partition("\n")[0]
+        said = result.excerpt.message.splitlines() or [""]
+        # an evaluation that says no has a line for each option
+        what = result.excerpt.subtest or next((m for m in said if m.endswith(NOT_AS_DESCRIBED)), said[0]).lstrip("- ")
         return f"seen{f': {_cell(what)}' if what else ''}"
     return f"**{'not seen' if result.outcome is Outcome.FAILED else f'{result.outcome}: {result.why}'}**"
 

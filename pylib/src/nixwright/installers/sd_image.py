@@ -164,6 +164,8 @@ class _Card(Part):
         yield self.set("boot.supportedFilesystems", force(["vfat", "zfs"]), comment=why)
         yield self.set("boot.zfs.forceImportRoot", value=False)
         yield self.set("documentation.enable", value=False)
+        why = "what it would write is here already, and it brings the tools of btrfs"
+        yield self.set("system.tools.nixos-generate-config.enable", value=False, comment=why)
         yield self.set("environment.systemPackages", [pkgs[name] for name in _TOOLS])
         yield self.set("nix.settings.experimental-features", ["nix-command", "flakes"])
         yield self.set("systemd.services.wifi-from-card", _profiles(), comment="the image has no key: see INSTALL.md")

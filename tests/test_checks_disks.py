@@ -120,6 +120,11 @@ def test_sabotages_of_the_disks_leave_disks_to_evaluate() -> None:
     assert "disko.devices" not in broken
 
 
+def test_what_mounts_itself_is_kept_from_it_where_it_is_mounted_elsewhere() -> None:
+    (pibox,) = [s for c in checks(pibox_layout()) for s in c.sabotages if s.name == "elsewhere"]
+    assert "systemd.services.zfs-mount.enable" in pibox.settings
+
+
 def test_slots_and_properties_are_compared(tmp_path: Path) -> None:
     wanted = {SSD: {"version": ["2"], "opens": ["/a", "/b"], "refuses": ["/c"]}}
     disks.opens(machine(tmp_path, luksDump="2\n"), containers=wanted)

@@ -50,7 +50,12 @@ def checks(context: Context) -> Iterator[Check]:
     Images that are written as a whole lie on the machine that installs, where no check has them.
     """
     layout = context.layout
-    if not layout.partitioned or layout.slots or layout.open or any(raw.file for d in layout.disks for raw in d.table.raws):
+    if (
+        not layout.partitioned
+        or layout.slots
+        or layout.open
+        or any(raw.file for d in layout.disks for raw in d.table.raws)
+    ):
         return
     yield from _formats(layout, context.host_id)
     yield from _installed(layout)
@@ -217,6 +222,8 @@ def _misplaced(layout: Layout) -> Iterator[Sabotage]:
     late = next((m.path for m in layout.mounts if not m.needed_for_boot and m.fs_type != "vfat"), None)
     if late is not None:
         elsewhere: dict[str, Value] = {f'fileSystems."{late}".mountPoint': force("/elsewhere")}
+        if any(p.mounts != "legacy" for p in layout.pools):  # zfs mount -a would put it in its place all the same
+            elsewhere["systemd.services.zfs-mount.enable"] = force(value=False)
         yield Sabotage("elsewhere", "a file system is mounted elsewhere", elsewhere)
     if any(isinstance(p.content, Swap) for p in layout.places):
         yield Sabotage("no-swap", "swap is off", {"swapDevices": force([])})

@@ -19,7 +19,7 @@ ssh_key = "{key}"
 {more}
 [activation]
 required = ["{unit}"]
-timeout_seconds = 5
+timeout_seconds = {seconds}
 
 [containers.container.{unit}]
 privileged = true
@@ -36,7 +36,7 @@ def is_told_who_it_is(machine: BaseMachine, *, directory: str, ssh: int) -> None
     key = " ".join(machine.succeed("cat /root/eva.pub").split()[:2])
 
     def give(name: str, unit: str, more: str) -> str:
-        text = CONFIG.format(key=key, unit=unit, more=more)
+        text = CONFIG.format(key=key, unit=unit, more=more, seconds=5 if unit == "absent" else 300)
         machine.succeed(f"printf %s {shlex.quote(text)} > /root/{name}.toml")
         return f"/root/{name}.toml"
 

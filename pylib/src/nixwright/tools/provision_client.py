@@ -63,8 +63,8 @@ class Device:
         finally:
             connection.close()
         if not isinstance(said, dict) or answer.status >= http.client.BAD_REQUEST:
-            error = said.get("error", "") if isinstance(said, dict) else ""
-            raise ToolError(f"{self} refuses: {error or answer.reason}")
+            why = said.get("error", "") if isinstance(said, dict) else ""
+            raise ToolError(f"{self} refuses: {why or answer.reason}")
         return said
 
     def signed(self, key: Path, method: str, path: str, body: bytes) -> dict[str, Any]:

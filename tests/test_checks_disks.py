@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from fake_machine import fake_machine
 from nixwright import own_disks
 from nixwright.layout import GPT, Ext4, MiB, Partition, Raw
 from nixwright.layout.disk import Disk
@@ -133,6 +134,13 @@ def test_slots_and_properties_are_compared(tmp_path: Path) -> None:
     disks.properties(machine(tmp_path, get="on\n"), pools={"tank": {"autotrim": "on"}}, datasets={})
     with pytest.raises(AssertionError, match="compression of tank is on, not lz4"):
         disks.properties(machine(tmp_path, get="on\n"), pools={}, datasets={"tank": {"compression": "lz4"}})
+
+
+def test_what_was_unmounted_is_closed_before_it_is_opened_again() -> None:
+    """A container is closed by its last user, which may be udev, a moment after cryptsetup was told to close it."""
+    disks.again(fake_machine({}), mounts=["/"], keys="/run/keys")
+    with pytest.raises(AssertionError, match="never succeeded: .*/dev/mapper"):
+        disks.again(fake_machine({"/dev/mapper": False}), mounts=["/"], keys="/run/keys")
 
 
 def test_the_images_go_out_and_come_in_again(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from nixwright.scenarios.boots import wait_for_boot
+from nixwright.scenarios.driver import seconds
 
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import QemuMachine
@@ -57,7 +58,9 @@ def again(machine: QemuMachine, *, mounts: list[str], keys: str) -> None:
     for mount in mounts:
         machine.succeed(f"touch /mnt{mount}/kept-by-the-installer")
     machine.succeed("unmount-disks >&2")
-    machine.succeed('test -z "$(ls /dev/mapper | grep -v control)"', "! findmnt -R /mnt")
+    # a container is closed once udev, which looks at it a moment longer, lets go
+    machine.wait_until_succeeds('test -z "$(ls /dev/mapper | grep -v control)"', timeout=seconds(60))
+    machine.succeed("! findmnt -R /mnt")
     # another day's installer has no copies of the key files
     machine.succeed(f"test ! -e {keys} || find {keys} -type f ! -name '*.passphrase' -delete")
     for script in ("mount-disks", "format-disks", "mount-disks"):

@@ -29,7 +29,8 @@ UP = "Reached target multi-user.target - Multi-User System."
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the console does not say at once, it never says."""
-    monkeypatch.setattr("nixwright.scenarios.boots.seconds", lambda _: 1)
+    for room in ("boots", "disks"):
+        monkeypatch.setattr(f"nixwright.scenarios.{room}.seconds", lambda _: 1)
 
 
 def checks(layout: Layout) -> list[Check]:
@@ -139,7 +140,7 @@ def test_slots_and_properties_are_compared(tmp_path: Path) -> None:
 def test_what_was_unmounted_is_closed_before_it_is_opened_again() -> None:
     """A container is closed by its last user, which may be udev, a moment after cryptsetup was told to close it."""
     disks.again(fake_machine({}), mounts=["/"], keys="/run/keys")
-    with pytest.raises(AssertionError, match="never succeeded: .*/dev/mapper"):
+    with pytest.raises(AssertionError, match=r"never succeeded: .*/dev/mapper"):
         disks.again(fake_machine({"/dev/mapper": False}), mounts=["/"], keys="/run/keys")
 
 

@@ -19,6 +19,7 @@ from nixwright.errors import MistakeError
 from nixwright.parts.gateway_told import _toml
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.programs import gateway_apply as program
+from nixwright.parts.programs import gateway_values as values
 
 HOST: dict[str, Any] = {
     "name": "gw",
@@ -493,8 +494,8 @@ def test_a_range_is_taken_just_where_the_host_files_type_takes_it(at: int, prefi
     ends = [str(ipaddress.IPv4Address((int(network[0]) + n) % (1 << 32))) for n in (first, last)]
     cidr = f"{ipaddress.IPv4Address(at)}/{prefix}"
     wrong: list[str] = []
-    read = program.read(program.SHAPES["lan"], dict(zip(program.RANGE, [cidr, *ends], strict=True)), "", wrong)
-    wrong += program.lan_agrees(read) if not wrong else []
+    read = values.read(values.SHAPES["lan"], dict(zip(values.RANGE, [cidr, *ends], strict=True)), "", wrong)
+    wrong += values.lan_agrees(read) if not wrong else []
     try:
         LanRange(cidr, *ends)
     except MistakeError:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from namespaces import ENVIRONMENT, cable, inside, ip, namespaces, running
-from nixwright.parts.gateway import TABLE, Gateway, Inbound
+from nixwright.parts.gateway import Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.named_link import NamedLink
+from nixwright.parts.programs.gateway_apply import TABLE
 from nixwright.parts.ssh import Ssh
 from parts_host import context
 from programs import need

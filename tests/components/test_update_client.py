@@ -87,11 +87,11 @@ def server(authority: Authority) -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as http.server calls it
             pass
 
     class Quiet(http.server.ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
+        def handle_error(self, request: object, client_address: object) -> None:
             pass  # a client that breaks off is what is tested
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -105,7 +105,7 @@ class Disks:
         if zlib.crc32(raw[4:]) != int.from_bytes(raw[:4], "little"):
             return None
         words = raw[4:].split(b"\0\0", 1)[0].decode().split("\0")
-        return dict(word.partition("=")[::2] for word in words)
+        return {name: value for name, _, value in (word.partition("=") for word in words)}
 
     def starts(self) -> list[str]:
         """Return the slots that the boot loader would try, in its order."""

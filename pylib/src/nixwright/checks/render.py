@@ -305,26 +305,11 @@ def script_text(test: Test) -> str:
     start = [] if test.after else ["start_all()"]
     texts = [_docstring(test)]
     if sources.imports:
-        texts.append("\n".join(_import_lines(sources.imports)))
+        texts.append("\n".join(sources.import_lines()))
     if constants:
         lines = [f"{name} = {_literal(value, '')}" for name, value in constants.items()]
         texts.append("\n".join(["# this host's own values", *lines]))
     return "\n\n".join(texts) + "\n\n\n" + "\n\n\n".join([*sources.texts, "\n".join([*start, *calls])]) + "\n"
-
-
-def _import_lines(imports: Iterable[str]) -> list[str]:
-    """Return the lines as isort has them: whole modules first, then the names of each module on one line."""
-    names: dict[str, list[str]] = {}
-    for line in imports:
-        module, _, name = line.removeprefix("from ").partition(" import ")
-        names.setdefault(module if name else "", []).append(name or line)
-    whole = sorted(names.pop("", []))
-    return [*whole, *(f"from {m} import {', '.join(sorted(found, key=_isort))}" for m, found in sorted(names.items()))]
-
-
-def _isort(name: str) -> tuple[int, str]:
-    """Constants, classes, and the rest."""
-    return (0 if name.isupper() else 1 if name[:1].isupper() else 2), name
 
 
 def _docstring(test: Test) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _DRIVER = driver.__name__
+_WIDTH = 120  # of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,15 @@ class Sources:
         """Add what a file binds at its top by that name, without importing it. Raises ValueError as `add` does."""
         self._take(read(path), name)
 
+    def import_lines(self) -> list[str]:
+        """Return the imports as isort has them: whole modules first, then the names of each module."""
+        names: dict[str, list[str]] = {}
+        for line in self.imports:
+            module, _, name = line.removeprefix("from ").partition(" import ")
+            names.setdefault(module if name else "", []).append(name or line)
+        whole = sorted(names.pop("", []))
+        return [*whole, *(_from(module, sorted(found, key=_isort)) for module, found in sorted(names.items()))]
+
     def _take(self, module: Module, name: str) -> None:
         if name in self._owners:
             if self._owners[name] != module.path:
@@ -85,6 +95,30 @@ class Sources:
         if there != name or there not in other.definitions:
             raise ValueError(f"{name} is nothing that {source} defines by that name")
         self._take(other, there)
+
+
+@cache
+def program(path: str) -> str:
+    """Return a program of several modules as one file: what the `main` of a file uses, under that file's docstring.
+
+    Raises ValueError where it uses what is neither Python's own nor one of these modules'.
+    """
+    sources = Sources()
+    sources.add_from(path, "main")
+    title = ast.get_docstring(ast.parse(Path(path).read_text("utf-8")), clean=False)
+    head = [f'"""{title}"""', "", "from __future__ import annotations", "", *sources.import_lines()]
+    end = 'if __name__ == "__main__":\n    sys.exit(main())\n'
+    return "\n\n\n".join(["\n".join(head), *sources.texts, end])
+
+
+def _from(module: str, names: list[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    return line if len(line) <= _WIDTH else "\n".join([f"from {module} import (", *(f"    {n}," for n in names), ")"])
+
+
+def _isort(name: str) -> tuple[int, str]:
+    """Constants, classes, and the rest."""
+    return (0 if name.isupper() else 1 if name[:1].isupper() else 2), name
 
 
 def _import_line(source: str, there: str, name: str) -> str:

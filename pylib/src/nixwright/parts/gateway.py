@@ -17,9 +17,9 @@ from nixwright.parts import gateway_checks
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, WiredNetwork
 from nixwright.parts.gateway_told import Told
-from nixwright.parts.lan_range import LanRange, is_network, overlapping
+from nixwright.parts.lan_range import HOMES, LanRange, is_network, overlapping
 from nixwright.parts.named_link import NamedLink  # noqa: TC001 - records are built from their annotations
-from nixwright.parts.programs.gateway_apply import inbound_rules
+from nixwright.parts.programs.gateway_apply import DHCP, DNS, NTP, TABLE, inbound_rules
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.unseen import independent
@@ -32,17 +32,10 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Setting
     from nixwright.parts.base import Fact
 
-TABLE = "gateway"  # the programs name it, too
 PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
-_DHCP, _DNS, _NTP = 67, 53, 123
 _LASTS = "/data/config/ssh-wan-enabled"
-# What routers of homes and modems give out without being told otherwise.
-_HOMES = (
-    *("10.0.0.0/24", "10.0.1.0/24", "192.168.0.0/24", "192.168.1.0/24", "192.168.2.0/24"),
-    *("192.168.8.0/24", "192.168.50.0/24", "192.168.88.0/24", "192.168.100.0/24", "192.168.178.0/24"),
-)
 
 
 @record
@@ -86,7 +79,7 @@ class Gateway(Part):
     names: Sequence[str] = ("gateway",)
     domain: str = "lan"
     time_servers: Sequence[str] = ("time.cloudflare.com",)
-    wan_ranges: Sequence[str] = _HOMES
+    wan_ranges: Sequence[str] = HOMES
 
     module: ClassVar[str] = "gateway"
 
@@ -108,8 +101,8 @@ class Gateway(Part):
         if self.lan_inbound is None:
             return
         for kind, wan, lan in (
-            ("tcp", self.wan_inbound.tcp, (*self.lan_inbound.tcp, _DNS, PAGE)),
-            ("udp", self.wan_inbound.udp, (*self.lan_inbound.udp, _DNS, _DHCP, _NTP)),
+            ("tcp", self.wan_inbound.tcp, (*self.lan_inbound.tcp, DNS, PAGE)),
+            ("udp", self.wan_inbound.udp, (*self.lan_inbound.udp, DNS, DHCP, NTP)),
         ):
             for port in (p for p in wan if p not in lan):
                 what = "contradicts wan_inbound: the port would be open to the WAN and closed to the LAN"
@@ -125,9 +118,8 @@ class Gateway(Part):
             yield Mistake("domain", "is no domain", repr(self.domain), "names with dots between", '"lan"')
         for index, server in enumerate(self.time_servers):
             if not _SERVER.fullmatch(server):
-                yield Mistake(
-                    f"time_servers[{index}]", "is no host", repr(server), "a name or an address", '"pool.ntp.org"'
-                )
+                allowed, fix = "a name or an address", '"pool.ntp.org"'
+                yield Mistake(f"time_servers[{index}]", "is no host", repr(server), allowed, fix)
         for index, text in enumerate(self.wan_ranges):
             if not is_network(text):
                 allowed = "CIDR form, no bits of a host"

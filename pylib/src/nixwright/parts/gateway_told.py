@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nixwright.checks.source import program
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import File
 from nixwright.parts.programs import gateway_apply
@@ -37,7 +37,7 @@ class Told:
 
     def files(self) -> Iterator[File]:
         """The program, what the host file says, and that as dnsmasq and chronyd read it."""
-        yield File("gateway-apply.py", Path(gateway_apply.__file__).read_text("utf-8"))
+        yield File("gateway-apply.py", program(gateway_apply.__file__))
         yield File("gateway.toml", _toml(self.host))
         lan = self.host["lan"]
         names = gateway_apply.names_of(lan, self.host["name"], "")

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 _EXAMPLE = 'LanRange("172.20.30.1/24")'
 
+# What routers of homes and modems give out without being told otherwise.
+HOMES = (
+    *("10.0.0.0/24", "10.0.1.0/24", "192.168.0.0/24", "192.168.1.0/24", "192.168.2.0/24"),
+    *("192.168.8.0/24", "192.168.50.0/24", "192.168.88.0/24", "192.168.100.0/24", "192.168.178.0/24"),
+)
+
 
 @record
 class LanRange:

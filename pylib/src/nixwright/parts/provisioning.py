@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from nixwright import provisioning
-from nixwright.checks.source import Sources
+from nixwright.checks.source import program
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 PROGRAM, DEVICE = "provision.py", "provision.toml"
 TARGET, RECOVER = "provisioned.target", "provision-recover.service"
-_HEADER = '''"""Who this device is: checked, put in force, taken back where it does not work."""'''
-_WIDTH = 120
 _MEMORY = "384M"  # a source of the largest size, twice, and the server
 
 
@@ -232,23 +229,6 @@ def _toml(values: dict[str, Value], heading: str = "") -> str:
     return heading + "".join(lines) + "".join(_toml(table, f"\n[{name}]\n") for name, table in tables.items())
 
 
-@cache
 def program_text() -> str:
-    """Return the device's program: what `provisioning.program.main` uses, in one file that stands by itself."""
-    sources = Sources()
-    sources.add_from(str(Path(provisioning.__file__).with_name("program.py")), "main")
-    plain = sorted(line for line in sources.imports if line.startswith("import "))
-    named: dict[str, set[str]] = {}
-    for line in sources.imports - set(plain):
-        module, _, name = line.removeprefix("from ").partition(" import ")
-        named.setdefault(module, set()).add(name)
-    lines = [*plain, *(_from(module, sorted(names)) for module, names in sorted(named.items()))]
-    texts = "\n\n\n".join(sources.texts)
-    end = 'if __name__ == "__main__":\n    sys.exit(main())\n'
-    head = [_HEADER, "", "from __future__ import annotations", "", *lines]
-    return "\n".join(head) + f"\n\n\n{texts}\n\n\n{end}"
-
-
-def _from(module: str, names: list[str]) -> str:
-    line = f"from {module} import {', '.join(names)}"
-    return line if len(line) <= _WIDTH else "\n".join([f"from {module} import (", *(f"    {n}," for n in names), ")"])
+    """Return the device's program, in one file that stands by itself."""
+    return program(str(Path(provisioning.__file__).with_name("program.py")))

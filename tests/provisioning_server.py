@@ -98,6 +98,7 @@ def server(room: Path) -> Iterator[Served]:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+    line = ""
     try:
         for _ in range(200):
             line = (room / "log").read_text("utf-8")

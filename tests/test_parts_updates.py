@@ -27,7 +27,8 @@ class Message(SingleFileSnapshotExtension):
 
 
 def updates(**fields: Any) -> Updates:
-    return Updates(**{"compatible": "rock64-gateway", "keyring": "./keys/updates.pem"} | fields)
+    least: dict[str, Any] = {"compatible": "rock64-gateway", "keyring": "./keys/updates.pem"}
+    return Updates(**least | fields)
 
 
 def judged(**fields: Any) -> list[list[str]]:

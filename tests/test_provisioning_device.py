@@ -258,6 +258,8 @@ def test_bombs_and_limits(how: str, tmp_path: Path) -> None:
         source.write_bytes(packed(data, how))
         with pytest.raises(RefusedError, match=said):
             read_source(source, into, limits)
+    (into := tmp_path / "short").mkdir()
+    source = tmp_path / "short.x"
     source.write_bytes(packed(archive({"config.toml": SMALL.encode()}), how)[:-9])
     with pytest.raises(RefusedError, match=r"is no whole|ends before"):
         read_source(source, into)

@@ -40,9 +40,10 @@ def run(args: argparse.Namespace) -> int:
     if hosts.told:
         return refuse(hosts, as_json=args.json)
     if args.target is not None:
-        if len(hosts.loaded) > 1:
+        only, *more = hosts.loaded
+        if more:
             raise NixwrightError("--target is one device: say which host runs on it")
-        hosts.loaded[0].about["device"] = rows(Device.reached(args, hosts).ask())
+        only.about["device"] = rows(Device.reached(args, hosts).ask())
     known = [[dataclasses.asdict(c) for c in host.checks] for host in hosts.loaded]
     if args.json:
         write_json({"hosts": [h.about | {"checks": c} for h, c in zip(hosts.loaded, known, strict=True)]})

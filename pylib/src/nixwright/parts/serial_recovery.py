@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from nixwright.checks.model import Difference
 from nixwright.nix.values import NixPath, Text, config, pkgs
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import BootVariables, SerialConsole
@@ -74,6 +75,10 @@ class SerialRecovery(Part):
         """The program."""
         text = (Path(__file__).with_name("programs") / PROGRAM).read_text("utf-8")
         yield File(PROGRAM, text)
+
+    def in_vm(self, context: Context) -> Iterator[Difference]:
+        """Nothing could be asked for."""
+        yield Difference("a VM has neither U-Boot's variables nor the board's console", without=[self.module])
 
     def steps(self, context: Context) -> Iterator[Step]:
         """Try it once, while all is well."""

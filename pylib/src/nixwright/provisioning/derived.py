@@ -54,11 +54,12 @@ def parse(data: bytes, device: Device) -> Config:
         raise WrongConfigError(Fault((), "is too large", f"{len(data)} bytes", f"at most {LONGEST}"))
     try:
         text = data.decode("utf-8")
-        _judge_lines(text)
-        value = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise WrongConfigError(Fault((), "is no UTF-8 text"), lines=(line,)) from None
+    try:
+        _judge_lines(text)
+        value = tomllib.loads(text)
     except RecursionError:
         raise WrongConfigError(Fault((), "is nested too deeply")) from None
     except ValueError as error:
@@ -66,15 +67,15 @@ def parse(data: bytes, device: Device) -> Config:
     try:
         config = read(Config, value)
         found = [*faults_of(config, device)]
+        if not found:
+            return config
     except RefusedError as error:
         found = [*error.faults]
     except RecursionError:
         raise WrongConfigError(Fault((), "is nested too deeply")) from None
-    if found:
-        lines = lines_of(text)
-        told = sorted(((line_of(lines, fault.way), fault) for fault in found[:MOST_FAULTS]), key=lambda entry: entry[0])
-        raise WrongConfigError(*(fault for _, fault in told), lines=tuple(line for line, _ in told))
-    return config
+    lines = lines_of(text)
+    told = sorted(((line_of(lines, fault.way), fault) for fault in found[:MOST_FAULTS]), key=lambda entry: entry[0])
+    raise WrongConfigError(*(fault for _, fault in told), lines=tuple(line for line, _ in told))
 
 
 def _judge_lines(text: str) -> None:

@@ -52,7 +52,7 @@ def variables(machine: QemuMachine) -> dict[str, str]:
     if zlib.crc32(data[4:]) != int.from_bytes(data[:4], "little"):
         return {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
     words = data[4:].split(b"\0\0", 1)[0].decode().split("\0")
-    return dict(word.partition("=")[::2] for word in words)
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def set_variables(machine: QemuMachine, values: dict[str, str]) -> None:

@@ -80,7 +80,7 @@ def starts(names: list[str], *manager: str) -> dict[str, tuple[str, str]]:
         raise NotWellError(f"systemctl tells of {len(blocks)} units in place of {len(names)}")
     found, wrong = {}, []
     for name, block in zip(names, blocks, strict=True):
-        about = dict(line.partition("=")[::2] for line in block.splitlines())
+        about = {key: value for key, _, value in (line.partition("=") for line in block.splitlines())}
         loaded, active = about.get("LoadState", "unknown"), about.get("ActiveState", "unknown")
         if (loaded, active) != ("loaded", "active"):
             wrong.append(f"{name} is {loaded if loaded != 'loaded' else active}")
@@ -233,7 +233,7 @@ def gate(options: argparse.Namespace) -> int:
 
 def main(arguments: list[str]) -> int:
     """Read the command line and go."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--unit", action="append", default=[], help="must be active; of a user: USER@NAME")
     parser.add_argument("--user", action="append", default=[], help="whose units there are, beside the system's")
     parser.add_argument("--interface", action="append", default=[], help="must be up, with an address")

@@ -297,7 +297,7 @@ def update(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str]) -> int:
     """Read the command line and go."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--server", help="https URL of the server of updates")
     parser.add_argument("--settings", type=Path, help="JSON of the device: another server")
     parser.add_argument("--current", required=True, metavar="VERSION", help="what runs")

@@ -5,6 +5,7 @@
   python3,
   chrony,
   cryptsetup,
+  dbus,
   dnsmasq,
   dosfstools,
   dtc,
@@ -13,16 +14,25 @@
   git,
   gptfdisk,
   iproute2,
+  kmod,
+  libubootenv,
+  lvm2,
   lz4,
   mtools,
   nftables,
   nix,
   nixfmt,
   openssh,
+  openssl,
   pyright,
   qemu_test,
+  rauc,
+  rsyslog,
   ruff,
   shellcheck,
+  squashfsTools,
+  systemd,
+  ubootTools,
   util-linux,
   zstd,
 }:
@@ -48,18 +58,28 @@
   nix
   nixfmt
   openssh
+  openssl
   pyright
   ruff
   shellcheck
+  squashfsTools
+  ubootTools
   zstd
 ]
 ++ lib.optionals stdenv.hostPlatform.isLinux [
   chrony
   cryptsetup
+  dbus
   dnsmasq
   f2fs-tools
   iproute2
+  kmod
+  libubootenv
+  lvm2
   nftables
   qemu_test
+  rauc
+  rsyslog
+  systemd
   util-linux
 ]

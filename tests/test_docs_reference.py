@@ -28,7 +28,7 @@ def script() -> ModuleType:
 
 
 def test_the_pages_are_current(script: ModuleType) -> None:
-    kept = {p.name: p.read_text("utf-8") for p in (DOCS / "reference").iterdir()}
+    kept = {p.name: p.read_text("utf-8") for p in (DOCS / "reference").glob("*.md")}  # the schema has a test of its own
     assert script.pages() == kept, "python docs/reference.py"
 
 

@@ -51,6 +51,12 @@ def test_ruff_format() -> None:
     silent("ruff", "format", "--no-cache", "--check", "--config", CONFIG, *PYTHON)
 
 
+def test_programs_that_gen_writes_name_nothing_that_is_not_there() -> None:
+    programs = [str(p) for p in committed() if p.match("modules/*/*.py")]
+    assert len(programs) > 5
+    silent("ruff", "check", "--no-cache", "--isolated", "--select", "F821,F823", *programs)
+
+
 def test_mypy() -> None:
     silent("mypy", "--config-file", CONFIG, "--python-executable", sys.executable, *PYTHON)
 

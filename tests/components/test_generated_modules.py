@@ -25,7 +25,10 @@ HOSTS = sorted(p.name for p in (ROOT / "hosts").glob("*.py"))
 # Functions give back what they were given, with their name; a name of `pkgs` or `config` is itself as a string.
 STAND_INS = """
 let
-  shown = value: if builtins.isAttrs value && !(value ? __toString) then builtins.toJSON value else toString value;
+  shown = value:
+    if builtins.isPath value then "<./${baseNameOf value}>"
+    else if builtins.isList value || builtins.isAttrs value && !(value ? __toString) then builtins.toJSON value
+    else toString value;
   said = name: { __functor = _: argument: said "${name} ${shown argument}"; __toString = _: "<${name}>"; };
   lib = {
     mkOverride = priority: content: { _type = "override"; inherit priority content; };
@@ -37,6 +40,8 @@ let
     mkIf = condition: content: { _type = "if"; inherit condition content; };
     mkMerge = contents: { _type = "merge"; inherit contents; };
     getExe = said "lib.getExe";
+    hasAttr = said "lib.hasAttr";
+    concatStringsSep = said "lib.concatStringsSep";
   };
   arguments = { inherit lib; pkgs = PKGS; config = CONFIG; modulesPath = "<modulesPath>"; };
   called = file: let module = import file; in if builtins.isFunction module then module arguments else module;
@@ -72,10 +77,12 @@ def plain(value: Any, refs: set[tuple[str, ...]]) -> Any:  # noqa: C901, PLR0911
                 refs.add(value.path)
             return f"<{'.'.join(value.path)}>"
         case NixPath():
-            return f"<{value.text}>"
+            return f"<./{Path(value.text).name}>"
         case Text():
             return "".join(p if isinstance(p, str) else plain(p, refs) for p in value.parts)
         case Apply():
+            if value.function == Ref(("builtins", "toString")):
+                return plain(value.arguments[0], refs)  # Nix' own, which has no stand-in
             words = [plain(value.function, refs), *(plain(a, refs) for a in value.arguments)]
             return f"<{' '.join([words[0].strip('<>'), *(json_text(w) for w in words[1:])])}>"
         case dict():
@@ -89,7 +96,7 @@ def plain(value: Any, refs: set[tuple[str, ...]]) -> Any:  # noqa: C901, PLR0911
 
 def json_text(value: Any) -> str:
     """An argument as a stand-in shows it."""
-    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else str(value)
+    return json.dumps(value, separators=(",", ":"), sort_keys=True) if isinstance(value, dict | list) else str(value)
 
 
 def nested(names: Iterable[tuple[str, ...]], prefix: str) -> str:
@@ -121,7 +128,10 @@ def test_the_modules_evaluate_to_the_settings(name: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(generation, "module_text", recorded)
     files = generation.generate(host_of(name), ROOT, f"hosts/{name}").files
-    modules = {p: t for p, t in files.items() if re.fullmatch(r"modules/.*(?<!/host)\.nix", p)}
+    found = {p: t for p, t in files.items() if re.fullmatch(r"modules/.*(?<!/host)\.nix", p)}
+    modules = {p: t for p, t in found.items() if t.partition("\n")[2] in bound}
+    for path in found.keys() - modules.keys():  # what a module builds stands beside it
+        assert any(f"callPackage ./{Path(path).name} " in t for t in modules.values())
     assert len({t.partition("\n")[2] for t in modules.values()}) == len(bound) > 0  # a host and its image share some
 
     refs: set[tuple[str, ...]] = set()
@@ -139,7 +149,7 @@ def test_the_modules_evaluate_to_the_settings(name: str, monkeypatch: pytest.Mon
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     # a path in a string is in the store, under its own name
-    found = json.loads(re.sub(r"(/[\w.-]+)+/[a-z0-9]{32}-([^/\" ]+)", r"<./\2>", run.stdout))
+    found = json.loads(re.sub(r"(/[\w.-]+)+/[a-z0-9]{32}-([^/\" \\]+)", r"<./\2>", run.stdout))
     assert [d for path, options in expected.items() for d in differences(found[path], options)] == []
 
 

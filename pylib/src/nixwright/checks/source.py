@@ -79,7 +79,8 @@ class Sources:
                 self._take(module, used)
             elif used in module.imports:
                 self._import(module, used)
-        self.texts.append(definition.text)
+        if definition.text not in self.texts:  # one statement may bind several names
+            self.texts.append(definition.text)
 
     def _import(self, module: Module, name: str) -> None:
         source, there = module.imports[name]
@@ -168,7 +169,8 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         yield statement.name
     elif isinstance(statement, ast.Assign):
-        yield from (t.id for t in statement.targets if isinstance(t, ast.Name))
+        names = [t.elts if isinstance(t, ast.Tuple) else [t] for t in statement.targets]
+        yield from (n.id for several in names for n in several if isinstance(n, ast.Name))
     elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         yield statement.target.id
 

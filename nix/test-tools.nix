@@ -15,7 +15,6 @@
   gptfdisk,
   iproute2,
   kmod,
-  libubootenv,
   lvm2,
   lz4,
   mtools,
@@ -63,7 +62,6 @@
   ruff
   shellcheck
   squashfsTools
-  ubootTools
   zstd
 ]
 ++ lib.optionals stdenv.hostPlatform.isLinux [
@@ -74,12 +72,12 @@
   f2fs-tools
   iproute2
   kmod
-  libubootenv
   lvm2
   nftables
   qemu_test
   rauc
   rsyslog
   systemd
+  ubootTools
   util-linux
 ]

@@ -70,7 +70,7 @@ NIXPKGS = {
     "dnsmasq-base": "dnsmasq",
     "fdisk": "util-linux",
     "gdisk": "gptfdisk",
-    "libubootenv-tool": "libubootenv",
+    "libubootenv-tool": "ubootTools",
     "mount": "util-linux",
     "nix-bin": "nix",
     "openssh-client": "openssh",

@@ -141,8 +141,10 @@ def test_a_child_that_has_not_come_to_its_own_group_is_ended_too(
 
 def test_an_interrupt_that_is_ignored_stays_so(tmp_path: Path) -> None:
     project(tmp_path)
-    line = f"trap '' INT; exec {sys.executable} -m nixwright gen hosts/vm.py"
+    line = f"trap '' INT; echo ready; exec {sys.executable} -m nixwright gen hosts/vm.py"
     with subprocess.Popen(["sh", "-c", line], cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"  # before, the shell itself would end
         while process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
             time.sleep(0.02)

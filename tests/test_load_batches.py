@@ -113,3 +113,12 @@ def test_a_bad_host_among_many_is_the_only_one_with_mistakes(
 def test_what_is_printed_is_its_printers(write: Callable[..., Path], tmp_path: Path) -> None:
     paths = [write(f"h{n}", after=f"print('I am {n}')" if n % 4 == 1 else "") for n in range(12)]
     assert [f.output for f in load(paths, tmp_path, jobs=1)] == [f"I am {n}\n" if n % 4 == 1 else "" for n in range(12)]
+
+
+def test_a_run_that_is_interrupted_ends_its_children_once(write: Callable[..., Path], tmp_path: Path) -> None:
+    def interrupted(_done: int) -> None:
+        raise KeyboardInterrupt
+
+    paths = [write("h0")]
+    with pytest.raises(KeyboardInterrupt):  # and no ChildProcessError, of the child that was ended already
+        load(paths, tmp_path, jobs=1, on_done=interrupted)

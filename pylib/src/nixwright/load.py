@@ -169,6 +169,7 @@ class _Child:
         self.batch, self.root, self.limits, self.selector = batch, root, limits, selector
         self.said, self.printed, self.why = bytearray(), bytearray(), ""
         self.ended = False
+        self.status: int | None = None  # how it ended, once its end was asked for: its number may be another's then
         self.read: list[str] = []  # the pieces of the schema that it needed
         self.deadline = time.monotonic() + limits.seconds
         result, result_in = os.pipe()
@@ -208,10 +209,14 @@ class _Child:
         """End the child and whatever it started, close what is open, and return how it ended (as `os.waitpid` says)."""
         for pipe in tuple(self.open):
             self._close(pipe)
-        for end in (os.killpg, os.kill):  # it may not have come to its own group yet
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                end(self.pid, signal.SIGKILL)
-        return os.waitpid(self.pid, 0)[1]
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it may not have come to its own group yet
+            os.killpg(self.pid, signal.SIGKILL)
+        if self.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            with _uninterrupted():
+                self.status = os.waitpid(self.pid, 0)[1]
+        return self.status
 
     def result(self) -> tuple[int, Loaded]:
         """Return the index of the first host file and what came of it; then the process is ended, or at the next."""
@@ -221,7 +226,7 @@ class _Child:
         self._on_output()
         self.ended = bool(self.why) or not line.endswith(_MORE)
         if self.ended:
-            self.kill_if_running(status)
+            self.kill()
         own = False  # whether it ended by its own doing
         try:
             found = json.loads(line)
@@ -245,21 +250,13 @@ class _Child:
     def _status(self) -> int | None:
         """Return how it ended by itself; None where it has to be killed for it."""
         for _ in range(100):  # the pipe closes a moment before the process is gone
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            with _uninterrupted():
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self.status = status if pid else None
             if pid:
                 return status
             time.sleep(0.002)
         return None
-
-    def kill_if_running(self, ended: int | None) -> None:
-        """Kill what is left of it; where the process itself is gone, its children may still be there."""
-        if ended is None:
-            self.kill()
-            return
-        for pipe in tuple(self.open):
-            self._close(pipe)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
 
     def _stop(self, why: str) -> None:
         self.why = why

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nixwright.errors import MistakeError
-from nixwright.parts.gateway_told import _toml
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.programs import gateway_apply as program
 from nixwright.parts.programs import gateway_values as values
+from nixwright.parts.toml_text import toml_text
 
 HOST: dict[str, Any] = {
     "name": "gw",
@@ -391,7 +391,7 @@ def test_the_program_says_it_in_the_journals_words(
     device: Device, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = device.root / "gateway.toml"
-    host.write_text(_toml(HOST))
+    host.write_text(toml_text(HOST))
     argv = ["gateway-apply", str(host), str(device.config), "--root", str(device.root)]
     monkeypatch.setattr("sys.argv", argv)
     program.main()
@@ -506,4 +506,4 @@ def test_a_range_is_taken_just_where_the_host_files_type_takes_it(at: int, prefi
 
 def test_what_the_host_file_says_is_read_as_it_was_written() -> None:
     host = HOST | {"name": 'a "b" \\ \u00e9', "page_on_wan": True}
-    assert tomllib.loads(_toml(host)) == host
+    assert tomllib.loads(toml_text(host)) == host

@@ -6,7 +6,6 @@ they are links to what the host file says, and the program puts others in their 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +13,7 @@ from nixwright.checks.source import program
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import File
 from nixwright.parts.programs import gateway_apply
+from nixwright.parts.toml_text import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Told:
     def files(self) -> Iterator[File]:
         """The program, what the host file says, and that as dnsmasq and chronyd read it."""
         yield File("gateway-apply.py", program(gateway_apply.__file__))
-        yield File("gateway.toml", _toml(self.host))
+        yield File("gateway.toml", toml_text(self.host))
         lan = self.host["lan"]
         names = gateway_apply.names_of(lan, self.host["name"], "")
         yield File("lan-dnsmasq.conf", gateway_apply.dnsmasq(lan, names))
@@ -80,11 +80,3 @@ class Told:
         }
         why = "after a promotion, and when the rules are loaded again, which are the host file's"
         yield "systemd.services.gateway-apply", apply, why
-
-
-def _toml(table: dict[str, Any], name: str = "") -> str:
-    """Return a table as TOML: its own values, then the tables in it. Of texts and lists, TOML's form is JSON's."""
-    own = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
-    inner = [_toml(value, f"{name}{key}.") for key, value in table.items() if isinstance(value, dict)]
-    head = [f"\n[{name[:-1]}]"] if name else []
-    return "\n".join([*head, *own]) + "\n" + "".join(inner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,6 +21,7 @@ from nixwright.parts.facts import (
     WiredNetwork,
 )
 from nixwright.parts.provisioning_checks import of_provisioning
+from nixwright.parts.toml_text import toml_text
 from nixwright.provisioning.model import PAGE
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
@@ -199,7 +199,7 @@ class Provisioning(Part):
     def files(self, context: Context) -> Iterator[File]:
         """The program, and what it knows of the device."""
         yield File(PROGRAM, program_text())
-        yield File(DEVICE, _toml(self.device(context)))
+        yield File(DEVICE, toml_text(self.device(context)))
 
     def checks(self, context: Context) -> Iterator[Check]:
         """A device is told who it is, rightly and wrongly."""
@@ -220,13 +220,6 @@ class Provisioning(Part):
             f"nixwright provision validate config.toml --host hosts/{context.name}.py",
             "`the configuration is right`.",
         )
-
-
-def _toml(values: dict[str, Value], heading: str = "") -> str:
-    """Return texts, numbers, lists and tables of them as TOML, whose strings are JSON's."""
-    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
-    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if name not in tables]
-    return heading + "".join(lines) + "".join(_toml(table, f"\n[{name}]\n") for name, table in tables.items())
 
 
 def program_text() -> str:

@@ -8,15 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nixwright.provisioning.lan import NARROWEST, WIDEST, interface_of, is_special
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LARGEST = 65_536  # bytes of a file: all that can be told fits in a tenth of it
-WIDEST, NARROWEST = 16, 30
 LONGEST = 253  # characters of a name with its domain (RFC 1035)
 ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
-CIDR = re.compile(rf"({ADDRESS.pattern})/(\d{{1,2}})")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
 RANGE = ("gateway_cidr", "dhcp_start", "dhcp_end")
@@ -42,15 +42,12 @@ def address(value: Any) -> ipaddress.IPv4Address:
 
 def interface(value: Any) -> ipaddress.IPv4Interface:
     """Return an address with its prefix, that a host of that network may have."""
-    if not isinstance(value, str) or not CIDR.fullmatch(value):
+    found = interface_of(value) if isinstance(value, str) else None
+    if found is None:
         raise Wrong("is no IPv4 address with a prefix")
-    try:
-        found = ipaddress.IPv4Interface(value)
-    except ValueError:
-        raise Wrong("is no IPv4 address with a prefix") from None
     if found.ip in (found.network[0], found.network[-1]):
         raise Wrong(f"is no host of {found.network}")
-    if found.is_loopback or found.is_link_local or found.is_multicast or found.is_reserved or int(found.ip) < 1 << 24:
+    if is_special(found.ip):
         raise Wrong("is no address for a host")
     return found
 

@@ -19,7 +19,7 @@ from nixwright.errors import MistakeError
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.programs import gateway_apply as program
 from nixwright.parts.programs import gateway_values as values
-from nixwright.parts.toml_text import toml_text
+from nixwright.provisioning.toml_text import toml_text
 
 HOST: dict[str, Any] = {
     "name": "gw",

@@ -78,6 +78,7 @@ def _answer(path: Path, root: Path, source: str, *, about: bool | Question) -> d
     signal.signal(signal.SIGALRM, _stop)
     sys.dont_write_bytecode = True  # nothing is written but what gen says
     answer: dict[str, Any] = {"name": "", "at": None, "files": {}, "checks": [], "about": {}, "read": []}
+    answer["warnings"] = []
     answer["stopped"] = None
     with collecting() as found:
         try:
@@ -85,6 +86,7 @@ def _answer(path: Path, root: Path, source: str, *, about: bool | Question) -> d
             answer["name"], answer["at"] = _name(host), _place(field_origin(host, "name"), path)
             made = generate(host, root, source)
             answer["files"], answer["checks"] = made.files, [dataclasses.asdict(c) for c in made.checks]
+            answer["warnings"] = [_data(w, path) for w in made.warnings]
             if about and not found:
                 answer["about"] = (_described if about is True else about)(host, sys.modules[_MODULE])
             answer["read"] = Schema.chosen().read

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nixwright.checks.model import Facts
+    from nixwright.errors import Mistake
     from nixwright.host import Host
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Expr, Value
@@ -34,10 +35,11 @@ _ENTRY, _DATA, _INSTALL = "default", "host", "INSTALL.md"
 
 
 class Generated(NamedTuple):
-    """What comes of a host: path below the project's root to text, and what is known of its checks."""
+    """What comes of a host: path below the project's root to text, what is known of its checks, and warnings."""
 
     files: dict[str, str]
     checks: list[Facts]
+    warnings: tuple[Mistake, ...] = ()
 
 
 def generate(host: Host, root: Path, source: str, *, checked: bool = True) -> Generated:
@@ -59,7 +61,7 @@ def generate(host: Host, root: Path, source: str, *, checked: bool = True) -> Ge
     texts[f"{_DATA}.nix"] = print_expr({"system": context.system, "inputs": inputs}) + "\n"
     paths = {f"{ROOM}/{host.name}/{n}": t for n, t in texts.items()} | render.all_files(found.tests, machine)
     stamped = {p: tree.stamp(p, t, source) for p, t in sorted(paths.items())}
-    return Generated(stamped | _image(host, root, source), known)
+    return Generated(stamped | _image(host, root, source), known, found.warnings)
 
 
 def _image(host: Host, root: Path, source: str) -> dict[str, str]:

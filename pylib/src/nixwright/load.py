@@ -64,6 +64,7 @@ class Loaded:
     at: Spot | None = None  # where the name is said
     files: dict[str, str] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
     output: str = ""  # what the file printed
     about: dict[str, Any] = field(default_factory=dict)  # what was asked of the host; empty with mistakes
     checks: tuple[Facts, ...] = ()
@@ -231,13 +232,14 @@ class _Child:
         try:
             found = json.loads(line)
             mistakes = tuple(_mistake(m) for m in found["mistakes"])
+            warned = tuple(_mistake(m) for m in found["warnings"])
             name, files = str(found["name"]), {str(k): str(v) for k, v in found["files"].items()}
             where, at = found["stopped"], _spot(found["at"])
             self.read = [str(name) for name in found["read"]]
             about = dict(found["about"])
             checks = tuple(_facts(c) for c in found["checks"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            mistakes, name, files, where, at, about, checks = (), "", {}, None, None, {}, ()
+            mistakes, warned, name, files, where, at, about, checks = (), (), "", {}, None, None, {}, ()
             own = not self.why
             if own:
                 self.why = _ending(status)
@@ -245,7 +247,7 @@ class _Child:
             mistakes, files = (*mistakes, self._stopped(path, where, limited=not own)), {}
         output = self.printed[: self.limits.output].decode(errors="replace")
         self.printed, self.deadline = bytearray(), time.monotonic() + self.limits.seconds
-        return index, Loaded(source_name(path, self.root), name, at, files, mistakes, output, about, checks)
+        return index, Loaded(source_name(path, self.root), name, at, files, mistakes, warned, output, about, checks)
 
     def _status(self) -> int | None:
         """Return how it ended by itself; None where it has to be killed for it."""

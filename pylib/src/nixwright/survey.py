@@ -52,12 +52,16 @@ _SAME = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Survey:
-    """A host without mistakes: its context, its settings as they are printed, the files beside them, its checks."""
+    """A host without mistakes: its context, its settings as they are printed, the files beside them, its checks.
+
+    `warnings` are what its parts allow, and would have looked at again.
+    """
 
     context: Context
     settled: Settlement
     files: tuple[File, ...]
     tests: tuple[Test, ...]
+    warnings: tuple[Mistake, ...]
 
 
 def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Survey | None:
@@ -98,8 +102,11 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     look.tell([*_files(files), *in_files(files)])
     tests = look.attempt(host.checks, lambda c: proofs.gather(host, host.members, c), context) if checked else []
     look.tell(proofs.mistakes(tests))
+    warnings = [w for part in host.members for w in look.attempt(part, part.warnings, context)]
     look.end()
-    return None if look.told or look.broken else Survey(context, settled, tuple(f for _, f in files), tuple(tests))
+    if look.told or look.broken:
+        return None
+    return Survey(context, settled, tuple(f for _, f in files), tuple(tests), tuple(warnings))
 
 
 def said_by(host: Host, context: Context) -> list[Setting]:

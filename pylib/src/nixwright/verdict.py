@@ -148,7 +148,8 @@ def _fix(entry: Any, allowed: str) -> str:  # noqa: PLR0911 - one case a slip
     if callable(value) and hasattr(value, "__name__"):
         return f"call it: {value.__name__}()"
     if entry["type"] == "is_instance_of" and isinstance(value, list | tuple):
-        return "leave the inner brackets out"
+        inner = isinstance(entry["loc"][-1], int) if entry["loc"] else False
+        return "leave the inner brackets out" if inner else "write one, without brackets"
     if allowed == "a list":
         return f"write [{shown(value)}]" if isinstance(value, str) else "put it into a list: [...]"
     if allowed == "text" and isinstance(value, int | float) and not isinstance(value, bool):

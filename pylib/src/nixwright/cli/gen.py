@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nixwright import tree
 from nixwright.cli.hosts import Hosts, add_arguments, load_hosts, refuse, write_json
 from nixwright.report import changes as report
+from nixwright.report import mistakes
 from nixwright.tree import Change, Kind
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def _say(args: argparse.Namespace, hosts: Hosts, found: list[Change], edited: li
         done = [Change(c.path, _plain(c), c.old, c.new) for c in found]
         for line in report.summary(done):
             sys.stdout.write(f"{line}\n")
+    if hosts.warned:
+        sys.stderr.write(mistakes.text(hosts.warned, hosts.root, source_lines=sys.stderr.isatty()))
+        sys.stderr.write(f"{mistakes.count(hosts.warned, 'warning')}\n")
     if not found:
         total = len(hosts.files)
         names = hosts.loaded[0].name if len(hosts.loaded) == 1 else f"{len(hosts.loaded)} hosts"
@@ -95,7 +99,8 @@ def _nothing(written_none: bool) -> str:  # noqa: FBT001 - a sentence's end
 def _say_json(hosts: Hosts, found: list[Change], *, written: bool) -> None:
     listed = [{"source": h.source, "name": h.name, "files": sorted(h.files)} for h in hosts.loaded]
     changed = [{"path": c.path, "kind": c.kind.value} for c in found]
-    write_json({"hosts": listed, "mistakes": [], "changes": changed, "written": written})
+    warned = [mistakes.data(w, hosts.root) for w in hosts.warned]
+    write_json({"hosts": listed, "mistakes": [], "warnings": warned, "changes": changed, "written": written})
 
 
 def _print(files: dict[str, str], *, as_json: bool) -> int:

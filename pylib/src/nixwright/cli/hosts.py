@@ -54,6 +54,11 @@ class Hosts:
     told: tuple[mistakes.Told, ...]
 
     @property
+    def warned(self) -> list[mistakes.Told]:
+        """What is allowed and may be unwanted, alike warnings once."""
+        return mistakes.told_once((h.source, w) for h in self.loaded for w in h.warnings)
+
+    @property
     def files(self) -> dict[str, str]:
         """All generated files: path below the root to text."""
         return {path: text for host in self.loaded for path, text in host.files.items()}

@@ -18,6 +18,7 @@ from nixwright.parts.provisioning import DEVICE
 from nixwright.provisioning.bundle import LIMITS, read_source
 from nixwright.provisioning.derived import SOURCE, WrongConfigError, derived_files, parse
 from nixwright.provisioning.device import Device
+from nixwright.provisioning.edit import path_of
 from nixwright.provisioning.json_schema import config_schema
 from nixwright.provisioning.shape import RefusedError, read
 from nixwright.provisioning.users import numbers_for
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from nixwright.provisioning.model import Config
 
 _WRONG = 2
+_EITHER = "config.toml, or a bundle"
+_TABLES = "users.NAME, containers.container.NAME (or network, volume, build), network"
 _EXECUTABLE = 0o100
 
 
@@ -41,14 +44,17 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     validate = actions.add_parser("validate", help="say what the device would say of config.toml, or a bundle")
     bundle = actions.add_parser("bundle", help="pack config.toml with files for its containers")
     push = actions.add_parser("push", help="give a device another configuration, signed, or over SSH")
-    for command in (validate, bundle, push):
-        command.add_argument("source", type=Path, help="config.toml, or a bundle" if command is not bundle else SOURCE)
+    for command, help_ in ((validate, _EITHER), (bundle, SOURCE), (push, f"{_EITHER}; none with --remove")):
+        command.add_argument("source", type=Path, nargs="?" if command is push else None, help=help_)
         command.add_argument("--host", type=Path, metavar="HOST.py", help="the host file of the device's image")
         add_limits(command)
     bundle.add_argument("--files", type=Path, metavar="DIRECTORY", help="becomes ${FILES_DIR}")
     bundle.add_argument("-o", "--output", type=Path, required=True, help="a file that ends in .tar.gz or .tar.zst")
     push.add_argument("--to", required=True, metavar="WHERE", help="http://ADDRESS:8080, or ssh://USER@ADDRESS")
     push.add_argument("--key", type=Path, help="an admin's key of SSH, to sign with")
+    alone = push.add_mutually_exclusive_group()
+    alone.add_argument("--only", metavar="TABLE", help=f"give this table of it alone: {_TABLES}")
+    alone.add_argument("--remove", metavar="TABLE", help="take this table out of what the device has")
     push.add_argument("--dry-run", action="store_true", help="only say what would be given, and to whom")
     actions.add_parser("schema", help="print the JSON Schema of config.toml, for editors")
 
@@ -58,20 +64,28 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "schema":
         sys.stdout.write(json.dumps(config_schema(), indent=2) + "\n")
         return 0
+    if args.action == "push" and args.remove is not None:
+        return _remove(args)
+    if args.source is None:
+        raise NixwrightError("SOURCE is missing: the config.toml, or the bundle, that the device is given")
     device = Device(wan="wan", lan="lan")
     if args.host is not None:
         args.hosts = [args.host]
         hosts = load_hosts(args)
         if hosts.told:
             return refuse(hosts, as_json=False)
-        (host,) = hosts.loaded
-        device = _device(host.name, hosts.files)
+        device = _device(hosts.loaded[0].name, hosts.files)
     try:
-        if args.action == "bundle":
-            return _bundle(args.source, args.files, args.output, device)
-        config = _read(args.source, device)
+        return _with_source(args, device)
     except RefusedError as error:
         return _told(error, args.source)
+
+
+def _with_source(args: argparse.Namespace, device: Device) -> int:
+    """Do what is asked for with a source. Raises RefusedError where the device would refuse it."""
+    if args.action == "bundle":
+        return _bundle(args.source, args.files, args.output, device)
+    config = _read(args.source, device)
     if args.action == "push":
         return _push(args, config, device)
     sys.stdout.write("the configuration is right\n")
@@ -156,9 +170,9 @@ def _push(args: argparse.Namespace, config: Config, device: Device) -> int:
     target = args.to.removeprefix("ssh://") if args.to.startswith("ssh://") else None
     if target is not None and (not target or target.startswith("-")):
         raise NixwrightError(f"{args.to!r} is no address for SSH: ssh://ada@172.20.30.1")
-    page = None if target else provision_client.Device.at(args.to)
-    if page is not None and args.key is None:
-        raise NixwrightError("--key is missing: a device takes what an admin of it signs, and nothing else")
+    if args.only is not None:
+        return _only(args)
+    page = None if target else _page(args)
     if args.dry_run:
         names = derived_files(config, device, numbers_for([*config.users], {}))
         way = " ".join(provision_client.import_argv(target)) if target else f"POST {page}/config, signed by {args.key}"
@@ -168,9 +182,57 @@ def _push(args: argparse.Namespace, config: Config, device: Device) -> int:
         return _WRONG if send(provision_client.import_argv(target), args.source, lambda _sent: None) else 0
     if page is None:
         raise NixwrightError(f"{args.to!r} is no device's address")
-    job = page.signed(args.key, "POST", "/config", args.source.read_bytes())
-    done = page.wait(str(job.get("job", "")), _say)
-    return 0 if done else _WRONG
+    return _give(page, args.key, "POST", "/config", args.source.read_bytes())
+
+
+def _page(args: argparse.Namespace) -> provision_client.Device:
+    if args.key is None:
+        raise NixwrightError("--key is missing: a device takes what an admin of it signs, and nothing else")
+    return provision_client.Device.at(args.to)
+
+
+def _give(page: provision_client.Device, key: Path, method: str, path: str, body: bytes) -> int:
+    """Ask a device for something, and tell what it says until that is decided."""
+    job = page.signed(key, method, path, body)
+    return 0 if page.wait(str(job.get("job", "")), _say) else _WRONG
+
+
+def _only(args: argparse.Namespace) -> int:
+    """Give a device one table of a source that it would take as a whole."""
+    method, path = _table(args.only)
+    with tempfile.TemporaryDirectory() as room:
+        table = tomllib.loads(read_source(args.source, Path(room)).decode("utf-8"))
+    for step in args.only.split("."):
+        if step not in table:
+            raise NixwrightError(f"{args.source} has no {args.only}: --remove {args.only} takes it from the device")
+        table = table[step]
+    return _ask(args, method, path, json.dumps(table).encode())
+
+
+def _remove(args: argparse.Namespace) -> int:
+    """Take one table out of what a device has."""
+    method, path = _table(args.remove)
+    if method != "PUT":
+        raise NixwrightError(f"{args.remove} is changed, and not taken away: --only {args.remove}")
+    return _ask(args, "DELETE", path, b"")
+
+
+def _table(name: str) -> tuple[str, str]:
+    """Return method and path of the request for a table."""
+    found = path_of(tuple(name.split(".")))
+    if found is None:
+        raise NixwrightError(f"{name} is no table that can be given alone: {_TABLES}")
+    return found
+
+
+def _ask(args: argparse.Namespace, method: str, path: str, body: bytes) -> int:
+    if args.to.startswith("ssh://"):
+        raise NixwrightError("a table alone goes to the device's page, signed: --to http://ADDRESS:8080 --key KEY")
+    page = _page(args)
+    if args.dry_run:
+        sys.stdout.write(f"{method} {page}{path}, signed by {args.key}\n")
+        return 0
+    return _give(page, args.key, method, path, body)
 
 
 def _say(line: str) -> None:

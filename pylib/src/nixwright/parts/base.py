@@ -120,6 +120,10 @@ class Part:
         """Rules over all that the host says; asked where nothing is unknown, and no module is the user's own."""
         return ()
 
+    def warnings(self, context: Context) -> Iterable[Mistake]:
+        """What is allowed and may be unwanted, as `host_rules` tells what is not: gen says it, and goes on."""
+        return ()
+
     def secrets(self) -> Iterable[tuple[Reference, Use]]:
         """References to secrets, each with what it is for."""
         return ()

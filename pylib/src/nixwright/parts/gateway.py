@@ -36,6 +36,7 @@ PAGE = 8080  # where the LAN finds the page that provisions a device; whoever re
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _LASTS = "/data/config/ssh-wan-enabled"
+_UNREACHED = "on such a WAN this gateway would not reach it"
 
 
 @record
@@ -62,8 +63,8 @@ class Gateway(Part):
     from the LAN everything, or with `lan_inbound` only that beside SSH, DHCP, DNS, NTP and port 8080. `ssh_switch`
     names a file on the device: while it is there, SSH is open on the WAN, and stays so after a boot. `names` are the
     gateway's for the LAN, beside the host's own, in `domain`. `wan_ranges` are those that the WAN may turn out to
-    have: a LAN that overlaps one is warned of when the host is evaluated, since it would lose its way to the WAN
-    there.
+    have: a LAN that overlaps one is warned of, by gen and whenever the host is evaluated, since it would lose its way
+    to the WAN there.
 
     On a host with `Provisioning` all of this is what holds until a device is told otherwise. `page_on_wan` opens the
     page that tells it on the WAN, too, until the device was told once: whoever finds it there first owns the device.
@@ -146,8 +147,7 @@ class Gateway(Part):
             yield from self._ssh_on_wan(self.ssh_switch, _ssh_port(context))
         shared = overlapping(self.lan_range, tuple(self.wan_ranges))
         if shared:
-            lan = self.lan_range.network
-            text = f"the LAN {lan} overlaps {', '.join(shared)}: on such a WAN this gateway would not reach it"
+            text = f"the LAN {self.lan_range.network} overlaps {', '.join(shared)}: {_UNREACHED}"
             yield self.set("warnings", [text], field="lan_range")
 
     def _interfaces(self) -> Iterator[Setting]:
@@ -324,6 +324,17 @@ class Gateway(Part):
         """The switch lasts and has something to open, nobody else configures the interfaces, and the page is closed."""
         switch = (self._switch_lasts(context), self._switch_opens(context))
         return independent(*switch, self._alone(context), self._page_is_there(context))
+
+    def warnings(self, context: Context) -> Iterator[Mistake]:
+        """A range that the WAN may turn out to have, too."""
+        shared = overlapping(self.lan_range, tuple(self.wan_ranges))
+        if shared:
+            others = (LanRange(f"172.{n}.30.1/24") for n in range(20, 32))
+            free = next((r for r in others if not overlapping(r, tuple(self.wan_ranges))), None)
+            fix = "say in wan_ranges which the WAN really has" + (f', or LanRange("{free.gateway}")' if free else "")
+            given, allowed = str(self.lan_range.network), f"none of {', '.join(shared)}"
+            what = f"overlaps what a WAN may have: {_UNREACHED}"
+            yield Mistake("Gateway.lan_range", what, given, allowed, fix, field_origin(self, "lan_range"))
 
     def _page_is_there(self, context: Context) -> Iterator[Mistake]:
         provisioned = context.fact(Provisioned)

@@ -13,7 +13,7 @@ from nixwright.checks.source import program
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import File
 from nixwright.parts.programs import gateway_apply
-from nixwright.parts.toml_text import toml_text
+from nixwright.provisioning.toml_text import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

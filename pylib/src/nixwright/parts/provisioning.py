@@ -21,8 +21,8 @@ from nixwright.parts.facts import (
     WiredNetwork,
 )
 from nixwright.parts.provisioning_checks import of_provisioning
-from nixwright.parts.toml_text import toml_text
 from nixwright.provisioning.model import PAGE
+from nixwright.provisioning.toml_text import toml_text
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.unseen import independent

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nixwright.provisioning.bundle import read_source
-from nixwright.provisioning.derived import SOURCE, derived_files, parse
+from nixwright.provisioning.derived import SOURCE, WrongConfigError, derived_files, parse
+from nixwright.provisioning.edit import Edit, edited
 from nixwright.provisioning.quadlet import ROOTLESS
 from nixwright.provisioning.shape import Fault, RefusedError
 from nixwright.provisioning.store import ActivationError, candidate, current, locked, promote
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nixwright.provisioning.device import Device
+    from nixwright.provisioning.model import Config
 
 _NUMBERS = "user-numbers.json"
 _LONGEST_WAIT = 3600
@@ -31,8 +33,8 @@ _STEP = 1.0
 _OPEN = ("ssh-authorized-keys", "containers.json", "lan.json", "wan.json", "firewall.json", "health-required.json")
 
 
-def take(source: Path, device: Device, say: Callable[[str], None], *, first: bool = False) -> bool:
-    """Put a source in force; return False where it says what is in force already.
+def take(source: Path | Edit, device: Device, say: Callable[[str], None], *, first: bool = False) -> bool:
+    """Put a source in force, or a change of what is; return False where it says what is in force already.
 
     Raises RefusedError where it is wrong, and ActivationError where it does not work: then what was in force before
     is so again. With `first` a device that was told already refuses.
@@ -56,11 +58,14 @@ def take(source: Path, device: Device, say: Callable[[str], None], *, first: boo
     return True
 
 
-def _fill(source: Path, made: Path, device: Device) -> None:
+def _fill(source: Path | Edit, made: Path, device: Device) -> None:
     """Make a whole configuration in a directory that nothing points to."""
     (made / "files").mkdir(mode=0o755)
-    data = read_source(source, made)
-    config = parse(data, device)
+    if isinstance(source, Edit):
+        data, config = _changed(source, made, device)
+    else:
+        data = read_source(source, made)
+        config = parse(data, device)
     known = _json(Path(device.directory, "current", _NUMBERS), {})
     numbers = numbers_for([*config.users], known)
     texts = {**derived_files(config, device, numbers), _NUMBERS: json.dumps(numbers)}
@@ -72,6 +77,21 @@ def _fill(source: Path, made: Path, device: Device) -> None:
         path.write_text(text, "utf-8")
         path.chmod(0o644 if name.partition("/")[0] in _OPEN else 0o640)
     _belongs(made, device.containers_user)
+
+
+def _changed(edit: Edit, made: Path, device: Device) -> tuple[bytes, Config]:
+    """Return the configuration in force with a change, and have its files again. Raises RefusedError."""
+    live = Path(device.directory, "current")
+    if not live.is_dir():
+        raise RefusedError(Fault((), "this device was never told: there is nothing to change"))
+    shutil.copytree(live / "files", made / "files", dirs_exist_ok=True)
+    try:
+        data = edited((live / SOURCE).read_bytes(), edit)
+        return data, parse(data, device)
+    except WrongConfigError as error:  # its lines are of a text that nobody has seen
+        raise WrongConfigError(*error.faults) from None
+    except RecursionError:
+        raise RefusedError(Fault(edit.way, "is nested too deeply")) from None
 
 
 def _belongs(made: Path, user: str) -> None:

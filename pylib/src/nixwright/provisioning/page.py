@@ -4,6 +4,7 @@
     POST /apply      the form; 404 once it was told            GET  /jobs/ID    how far a promotion is
     GET  /nonce      what a signed request must name           GET  /config     config.toml, signed
     POST /config     another source, signed: 202 and a job     POST /validate   what would be said of it, signed
+    PUT, DELETE, PATCH /config/...   one table of it, signed: `nixwright.provisioning.edit`
 
 A signed request has the headers of `signed.py`; without them, or with others, it is 401.
 """
@@ -22,13 +23,15 @@ import socket
 import tempfile
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nixwright.provisioning.activation import take
 from nixwright.provisioning.bundle import LIMITS, read_source
-from nixwright.provisioning.derived import SOURCE, parse
+from nixwright.provisioning.derived import LONGEST, SOURCE, parse
+from nixwright.provisioning.edit import Edit, edit_of, way_of
 from nixwright.provisioning.form import form_fields, page_of_form, page_of_job, page_of_known
 from nixwright.provisioning.shape import RefusedError
 from nixwright.provisioning.signed import NONCE_HEADER, SIGNATURE_HEADER, Nonces, message, signer
@@ -83,7 +86,7 @@ class Site:
         """Whether the device knows who it is."""
         return current(Path(self.device.directory)) is not None
 
-    def start(self, source: Path, *, apply: bool, first: bool = False) -> str:
+    def start(self, source: Path | Edit, *, apply: bool, first: bool = False) -> str:
         """Look at a source, and put it in force where that is asked for; return the job. The source is removed."""
         name, job = secrets.token_urlsafe(12), _Job()
         self.jobs = {**dict([*self.jobs.items()][-_MOST_JOBS + 1 :]), name: job}
@@ -92,10 +95,10 @@ class Site:
         ).start()
         return name
 
-    def _work(self, job: _Job, source: Path, *, apply: bool, first: bool) -> None:
+    def _work(self, job: _Job, source: Path | Edit, *, apply: bool, first: bool) -> None:
         state = "failed"
         try:
-            if apply:
+            if apply or isinstance(source, Edit):
                 take(source, self.device, job.say, first=first)
             else:
                 check(source, self.device, self.run)
@@ -106,7 +109,8 @@ class Site:
         except OSError as error:
             job.say(f"cannot be done: {error.strerror}")
         finally:
-            source.unlink(missing_ok=True)
+            if isinstance(source, Path):
+                source.unlink(missing_ok=True)
             job.state = state
 
 
@@ -154,19 +158,30 @@ class _Handler(BaseHTTPRequestHandler):
             "/config": lambda body, digest: self._other(body, digest, apply=True),
             "/validate": lambda body, digest: self._other(body, digest, apply=False),
         }
-        route = routes.get(self.path)
+        there = self.path in routes and not (self.path == "/apply" and self.site.told)
+        self._take(routes[self.path] if there else None, LIMITS.source + _FORM_EXTRA)
+
+    def do_PUT(self) -> None:
+        """Change one table of the configuration."""
+        way = way_of(self.command, self.path)
+        self._take(None if way is None else partial(self._edit, way), LONGEST)
+
+    do_DELETE = do_PATCH = do_PUT  # noqa: N815 - as http.server calls them
+
+    def _take(self, route: Callable[[Path, str], None] | None, most: int) -> None:
+        """Receive a body of so many bytes at most, and give it to what deals with it; None is nothing that is there."""
         if not self._is_ours():
             self._refuse(403, "ask for the device by its address")
-        elif route is None or (self.path == "/apply" and self.site.told):
+        elif route is None:
             self._refuse(404, "there is nothing here")
-        elif not (self.headers.get("Content-Length") or "").isdecimal():
+        elif not (self.headers.get("Content-Length") or ("0" if self.command == "DELETE" else "")).isdecimal():
             self._say(411, {"error": "the length of the body is missing"})
         elif not self.site.uploads.acquire(timeout=_BODY_SECONDS):
             self._refuse(503, "another is being received: try again")
         else:
             body = self._new("body-")
             try:
-                digest = self._body(body)
+                digest = self._body(body, most)
                 if digest is not None:
                     route(body, digest)
             finally:
@@ -182,11 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
             return bool(host) and "." not in host
         return True
 
-    def _body(self, into: Path) -> str | None:
+    def _body(self, into: Path, most: int) -> str | None:
         """Receive a body; return its digest, or None where it was refused."""
-        left = int(self.headers["Content-Length"])
-        if left > LIMITS.source + _FORM_EXTRA:
-            self._refuse(413, f"is too large: at most {LIMITS.source} bytes")
+        left = int(self.headers.get("Content-Length") or 0)
+        if left > most:
+            self._refuse(413, f"is too large: at most {most} bytes")
             return None
         digest = hashlib.sha256()
         end = time.monotonic() + _BODY_SECONDS
@@ -224,6 +239,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self._signed(digest):
             job = self.site.start(self._kept(body.read_bytes()), apply=apply)
             self._say(202, {"job": f"/jobs/{job}"})
+
+    def _edit(self, way: tuple[str, ...], body: Path, digest: str) -> None:
+        """Take the change of one table from who may make it."""
+        if self._signed(digest):
+            try:
+                edit = edit_of(self.command, way, body.read_bytes())
+            except RefusedError as error:
+                self._say(400, {"error": told_wrong(error)})
+            else:
+                self._say(202, {"job": f"/jobs/{self.site.start(edit, apply=True)}"})
 
     def _kept(self, data: bytes) -> Path:
         path = self._new("source-")

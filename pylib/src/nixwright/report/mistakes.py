@@ -58,9 +58,9 @@ def text(told: Sequence[Told], root: Path, *, source_lines: bool = False) -> str
     return "\n".join(_one(t, root, source_lines=source_lines) for t in told)
 
 
-def count(told: Sequence[Told]) -> str:
+def count(told: Sequence[Told], kind: str = "mistake") -> str:
     """Return `1 mistake.` or `3 mistakes.`."""
-    return f"{len(told)} mistake{'' if len(told) == 1 else 's'}."
+    return f"{len(told)} {kind}{'' if len(told) == 1 else 's'}."
 
 
 def data(told: Told, root: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from nixwright.layout.disk import Disk
 from nixwright.layout.model import Layout
 from nixwright.parts.base import Context
 from nixwright.scenarios import disks, installed
+from nixwright.scenarios.boots import wait_for_boot
 from parts_host import pibox_layout
 
 if TYPE_CHECKING:
@@ -172,9 +173,16 @@ def test_a_question_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """After a wrong passphrase the machine must ask again: that it asked before is no answer."""
     monkeypatch.setattr("nixwright.scenarios.installed.time.sleep", lambda _: None)
     box = Machine(tmp_path, {}, ["for a?", "wrong: no more tries", UP])
-    with pytest.raises(TimeoutError):
+    with pytest.raises(AssertionError, match=r"the console never said for a, but at last: .*no more tries"):
         installed.starts(cast("QemuMachine", box), after=str(tmp_path), images=[], questions={"for a": "one"})
-    assert box.asked[-1] == "log the console never said for a"
+
+
+def test_nobody_waits_for_a_machine_that_gave_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Machine(tmp_path, {}, ["Reached target emergency.target - Emergency Mode."])
+    monkeypatch.setattr("nixwright.scenarios.boots.retry", lambda found, _: found(not True))  # looks once
+    box.start()
+    with pytest.raises(AssertionError, match=r"never said .*multi-user.*but at last: .*Emergency Mode"):
+        wait_for_boot(cast("QemuMachine", box))
 
 
 def test_mounts_and_swap_are_compared(tmp_path: Path) -> None:

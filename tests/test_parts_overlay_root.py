@@ -84,8 +84,9 @@ def test_the_image_starts_each_piece_where_the_layout_has_it(tmp_path: Path) -> 
 
 def test_udev_names_the_partitions_of_the_slot_of_the_kernel_line() -> None:
     rules = slot_rules(Layout.of([emmc()])).splitlines()
-    assert len(rules) == 4
-    assert [re.findall(r'PARTN\}=="(\d)".*boot\.(\d)".*by-slot/(\w+)"', r)[0] for r in rules] == [
+    # a line's matches are looked at before it imports: the parameter has a line of its own
+    assert [("IMPORT" in rule, "rauc.slot}" in rule) for rule in rules] == [(True, False), *[(False, True)] * 4]
+    assert [re.findall(r'PARTN\}=="(\d)".*boot\.(\d)".*by-slot/(\w+)"', r)[0] for r in rules[1:]] == [
         ("1", "0", "boot"),
         ("2", "0", "root"),
         ("3", "1", "boot"),

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guest import Drive, Guest
 from layout_slots import emmc, told_by_repart
 from loop_devices import blank
 from nixwright.layout.image import image_size, table_script
 from nixwright.layout.model import Layout
+from nixwright.parts.overlay_root import slot_rules
 from programs import need
 
 DISK = 3 << 30
@@ -111,6 +113,23 @@ def test_with_another_table_the_gap_lives_by_discard_alone(tmp_path: Path) -> No
     before = digest(disk, GAP)
     repart(disk, parts, "--discard=yes")
     assert digest(disk, GAP) == before  # the image's own table hides the gap
+
+
+def test_real_udev_names_the_partitions_of_the_slot_that_booted(tmp_path: Path) -> None:
+    need("sfdisk")
+    slots = Layout.of([emmc()])
+    disk = blank(tmp_path / "card", 4 << 30)
+    with Guest(disks=[Drive(disk, "card", "sd")], kernel="rauc.slot=boot.1") as guest:
+        (guest.shared / "90-slots.rules").write_text(slot_rules(slots, 'KERNELS=="mmcblk0"'))
+        (guest.shared / "table").write_text(table_script(emmc(), "rock64"))
+        # those of slot B as first boot adds them, small
+        guest.succeed(
+            "mkdir -p /run/udev/rules.d && cp /shared/90-slots.rules /run/udev/rules.d && udevadm control --reload\n"
+            "sfdisk --quiet /dev/mmcblk0 </shared/table\n"
+            "printf 'size=1MiB\\n%.0s' 1 2 | sfdisk --quiet --append /dev/mmcblk0 && udevadm settle"
+        )
+        found = guest.succeed("readlink -f /dev/disk/by-slot/boot /dev/disk/by-slot/root").split()
+    assert found == ["/dev/mmcblk0p3", "/dev/mmcblk0p4"]
 
 
 def test_with_slot_a_left_out_slot_b_never_comes(tmp_path: Path) -> None:

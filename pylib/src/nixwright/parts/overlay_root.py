@@ -201,17 +201,19 @@ class OverlayRoot(Part):
 def slot_rules(layout: Layout, disk: str = "") -> str:
     """Return udev's rules that name the partitions of the slot that booted, after `rauc.slot=`.
 
-    `disk` matches the disk where it is not the layout's own, as in a VM.
+    `disk` matches the disk where it is not the layout's own, as in a VM. The parameter is read by a rule of its own: of
+    one rule udev looks at what it matches before it imports anything (systemd's udev-rules.c sorts a line's keys).
     """
-    lines = ""
+    lines: list[str] = []
     for slot in layout.slots:
         for name, place in (("boot", slot.boot), ("root", slot.root)):
             own = place.disk.path.removeprefix("/dev/")
             parent = f'KERNELS=="{own}"' if not own.startswith("disk/") else f'SYMLINK=="{own}-part*"'
-            match = f'SUBSYSTEM=="block", {disk or parent}, ENV{{PARTN}}=="{place.number}"'
-            booted = f'IMPORT{{cmdline}}="rauc.slot", ENV{{rauc.slot}}=="boot.{slot.index}"'
-            lines += f'{match}, {booted}, SYMLINK+="disk/by-slot/{name}"\n'
-    return lines
+            of = f'SUBSYSTEM=="block", {disk or parent}'
+            lines += [f'{of}, ENV{{DEVTYPE}}=="partition", IMPORT{{cmdline}}="rauc.slot"'] if not lines else []
+            booted = f'ENV{{PARTN}}=="{place.number}", ENV{{rauc.slot}}=="boot.{slot.index}"'
+            lines.append(f'{of}, {booted}, SYMLINK+="disk/by-slot/{name}"')
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _unit(device: str) -> str:

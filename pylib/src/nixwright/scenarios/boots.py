@@ -23,9 +23,12 @@ def console_says(machine: QemuMachine, pattern: str, *, since: int = 0) -> int:
     """
 
     def found(last: bool) -> bool:  # noqa: FBT001 - what `retry` calls it with
-        if last:
-            machine.log(f"the console never said {pattern}")
-        return re.search(pattern, machine.get_console_log()[since:]) is not None
+        said = machine.get_console_log()[since:]
+        if re.search(pattern, said):
+            return True
+        if last or "emergency.target" in said:
+            raise AssertionError(f"the console never said {pattern}, but at last: {said[-2000:]}")
+        return False
 
     retry(found, seconds(1800))
     said = re.search(pattern, machine.get_console_log()[since:])

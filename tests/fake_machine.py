@@ -108,6 +108,9 @@ class FakeMachine:
     def copy_from_host(self, source: str, target: str) -> None:
         self.calls.append(f"copy_from_host {source} {target}")
 
+    def wait_until_tty_matches(self, tty: str, regexp: str, timeout: Any = 900) -> None:
+        self.calls.append(f"wait_until_tty_matches {tty} {regexp}")
+
     def get_console_log(self) -> str:
         return self._ask("console log")[1]
 
@@ -115,7 +118,7 @@ class FakeMachine:
         return self._ask(f"monitor {command}")[1]
 
     def __getattr__(self, name: str) -> Any:
-        if name not in {"shutdown", "crash", "reboot", "block", "unblock", "switch_root", "screenshot"}:
+        if name not in {"shutdown", "crash", "reboot", "block", "unblock", "switch_root", "screenshot", "send_chars"}:
             raise AttributeError(name)
         return lambda *arguments: self.calls.append(" ".join([name, *map(str, arguments)]))
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from fake_machine import fake_machine
-from nixwright import own_disks
+from nixwright import own_disks, started_disks
 from nixwright.layout import GPT, Ext4, MiB, Partition, Raw
 from nixwright.layout.disk import Disk
 from nixwright.layout.model import Layout
-from nixwright.parts.base import Context
+from nixwright.parts.base import Context, UserView
 from nixwright.scenarios import disks, installed
 from nixwright.scenarios.boots import wait_for_boot
 from parts_host import pibox_layout
@@ -30,12 +30,13 @@ UP = "Reached target multi-user.target - Multi-User System."
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the console does not say at once, it never says."""
-    for room in ("boots", "disks"):
+    for room in ("boots", "disks", "installed"):
         monkeypatch.setattr(f"nixwright.scenarios.{room}.seconds", lambda _: 1)
 
 
-def checks(layout: Layout) -> list[Check]:
-    return [*own_disks.checks(Context("box", "feeddead", "26.05", "aarch64-linux", layout, [], []))]
+def checks(layout: Layout, *users: UserView) -> list[Check]:
+    context = Context("box", "feeddead", "26.05", "aarch64-linux", layout, users, [])
+    return [*own_disks.checks(context), *started_disks.checks(context)]
 
 
 def value(layout: Layout, scenario: Callable[..., None], name: str) -> Any:
@@ -238,3 +239,65 @@ def test_a_check_that_starts_from_another_starts_its_machines_itself() -> None:
     assert "start_all()" not in (folder / "installed.py").read_text()
     assert "starts(machine, after=AFTER," in (folder / "installed.py").read_text()
     assert 'AFTER = \\"${outputOf "disks"}\\"' in (folder / "installed.nix").read_text()
+
+
+def test_the_disk_of_another_pool_keeps_its_bytes() -> None:
+    before, after = (True, "aaaa  -\n"), (True, "bbbb  -\n")
+    box = fake_machine({"sha256sum": [before, before]})
+    disks.leaves_others_alone(box, bystander="/dev/b")
+    told = box.commands
+    looks = [index for index, c in enumerate(told) if "sha256sum" in c]
+    assert told[looks[0] - 1] == "zpool export bystander"
+    assert any("destroy-format-mount" in c for c in told[slice(*looks)])
+    assert told[-3:] == ["zpool import bystander", "test -e /run/bystander/kept", "zpool export bystander"]
+    with pytest.raises(AssertionError, match="/dev/b, which the description does not name, was written to"):
+        disks.leaves_others_alone(fake_machine({"sha256sum": [before, after]}), bystander="/dev/b")
+    gone = {"sha256sum": [before, before], "zpool import": False}
+    with pytest.raises(AssertionError, match="zpool import"):
+        disks.leaves_others_alone(fake_machine(gone), bystander="/dev/b")
+
+
+def test_only_a_host_with_pools_has_a_bystander() -> None:
+    plain = Layout.of([Disk(SSD, GPT(Partition("a", MiB(10), Ext4(at="/"))))])
+    assert not [c for c in checks(plain) if c.scenario is disks.leaves_others_alone]
+    (check,) = [c for c in checks(pibox_layout()) if c.scenario is disks.leaves_others_alone]
+    (image,) = cast("Any", check.differences[0].settings["virtualisation.emptyDiskImages"])
+    assert check.values["bystander"] == f"/dev/disk/by-id/virtio-{image['driveConfig']['deviceExtraOpts']['serial']}"
+
+
+HASHED = UserView("ivan", ("wheel",), (), "/persist/passwords/ivan")
+
+
+def test_a_hash_is_written_by_the_install_steps_and_the_password_typed_at_the_console() -> None:
+    found = checks(pibox_layout(), HASHED, UserView("eve", (), ()))
+    names = [c.scenario for c in found]
+    assert names.index(disks.passwords_are_written) < names.index(disks.keeps)
+    assert names.index(installed.wiped) < names.index(installed.logs_in)
+    (written,) = [c for c in found if c.scenario is disks.passwords_are_written]
+    box = fake_machine({})
+    disks.passwords_are_written(box, **cast("Any", written.values))
+    (command,) = box.commands
+    assert command.startswith("echo 'gets ivan in' | setsid -w sh -c ")
+    assert "mkpasswd -m yescrypt > /mnt/persist/passwords/ivan" in command
+    (logs_in,) = [c for c in found if c.scenario is installed.logs_in]
+    assert logs_in.values["passwords"] == {"ivan": "gets ivan in"}
+    (start,) = [c for c in found if c.scenario is installed.starts]
+    assert start.keeps == ["disko", "storage", "users"]
+
+
+def test_nobody_logs_in_where_no_hash_lies_on_the_disk() -> None:
+    found = checks(pibox_layout(), UserView("eve", (), ()))
+    assert not {disks.passwords_are_written, installed.logs_in} & {c.scenario for c in found}
+    (start,) = [c for c in found if c.scenario is installed.starts]
+    assert start.keeps == ["disko", "storage"]
+
+
+def test_another_password_is_tried_first() -> None:
+    box = fake_machine({})
+    installed.logs_in(box, passwords={"ivan": "open"})
+    shown = [c for c in box.calls if c.startswith(("send_chars", "wait_until_tty"))]
+    turn = ["wait_until_tty_matches 1 login: ", "send_chars ivan\n 0.1", "wait_until_tty_matches 1 Password: "]
+    wrong = [*turn, "send_chars not open\n 0.1", "wait_until_tty_matches 1 Login incorrect"]
+    assert shown == [*wrong, *turn, "send_chars open\n 0.1"]
+    with pytest.raises(AssertionError, match=r"never succeeded: .* session opened for user ivan"):
+        installed.logs_in(fake_machine({"session opened": False}), passwords={"ivan": "open"})

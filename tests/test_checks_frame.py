@@ -124,6 +124,25 @@ def test_what_a_check_keeps_is_not_left_out() -> None:
     assert "board.nix" not in render.test_text(together(SEES, kept), MACHINE)
 
 
+def test_what_stands_in_place_of_a_kept_module_is_not_said() -> None:
+    test = {"users.users.ada.password": "test"}
+    machine = Machine("attic", frozenset({"users"}), (Difference("its own are elsewhere", test, instead=["users"]),))
+    kept = Check("network", "x", lonely, {"port": 1}, keeps=["users"])
+    assert "its own are elsewhere" in render.test_text(together(SEES), machine)
+    assert "ada" not in render.test_text(together(SEES, kept), machine)
+
+
+def test_lists_of_two_differences_are_one_with_both_reasons() -> None:
+    disks = [
+        Check("network", name, lonely, {"port": 1}, differences=[Difference(why, {"virtualisation.sizes": [size]})])
+        for name, why, size in (("x", "its own", 1), ("y", "a stranger's", 2))
+    ]
+    text = render.test_text(together(*disks), MACHINE)
+    said = [line.strip() for line in text.splitlines()]
+    first = said.index("# its own")
+    assert said[first : first + 5] == ["# its own", "virtualisation.sizes = [", "1", "# a stranger's", "2"]
+
+
 def test_differences_that_contradict_are_refused() -> None:
     one = Check("network", "x", lonely, {"port": 1}, differences=[Difference("a", {"networking.hostName": "a"})])
     two = Check("network", "y", lonely, {"port": 1}, differences=[Difference("b", {"networking.hostName": "b"})])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from fake_machine import fake_machine
 from nixwright.scenarios import persist, wifi
 
 if TYPE_CHECKING:
@@ -119,6 +121,45 @@ def test_a_network_that_is_not(index: int) -> None:
     some = [*JOINED[:index], *JOINED[index + 1 :]]
     with pytest.raises(AssertionError):
         wifi.joins_by_itself(machine(*some), interface="wlan0", gateway="10.44.0.1", power_save="off")
+
+
+PROFILE: dict[str, Any] = {
+    "interface": "wlan0",
+    "gateway": "10.44.0.1",
+    "profile": "/etc/wifi.nmconnection",
+    "key": "the key",
+}
+
+
+def test_a_profile_that_is_put_right() -> None:
+    box = fake_machine({"ip -4 route": [False, True]})
+    wifi.joins_once_put_right(box, **PROFILE)
+    wrong, right = [c for c in box.commands if c.startswith("sed")]
+    profile = "[wifi-security]\npsk=the key\n"
+    other = run_sed(wrong, profile)
+    assert other == "[wifi-security]\npsk=not the key\n"
+    assert run_sed(right, other) == profile
+    assert box.commands.index("nmcli connection reload") == box.commands.index(right) + 1
+
+
+def run_sed(command: str, text: str) -> str:
+    """What the command of a scenario, which changes a file in place, makes of a text."""
+    script = command.split("'")[1]
+    return subprocess.run(["sed", script], input=text, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({"POSSIBLE-PSK-MISMATCH": False, "ip -4 route": [False, True]}, "never succeeded: journalctl"),
+        ({"ip -4 route": True}, "must fail: ip -4 route"),
+        ({"ip -4 route": False}, "never succeeded: ip -4 route"),
+        ({"ip -4 route": [False, True], "ping": False}, "never succeeded: ping"),
+    ],
+)
+def test_a_profile_that_is_not(answers: dict[str, Any], told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        wifi.joins_once_put_right(fake_machine(answers), **PROFILE)
 
 
 def test_the_profile_of_the_check_is_lines_as_nixos_escapes_them_itself() -> None:

@@ -118,6 +118,13 @@ def test_a_short_passphrase_is_asked_for_again(tmp_path: Any) -> None:
     assert (kept.read_text(), oct(kept.stat().st_mode & 0o777)) == ("long enough", "0o600")
 
 
+def test_why_stage_1_stops_is_said_at_the_console() -> None:
+    found = lowered(layout())
+    for unit in ("zfs-import-rpool.serviceConfig", "rollback-rpool"):
+        said = found[f"boot.initrd.systemd.services.{unit}"]
+        assert said.get("serviceConfig", said)["StandardError"] == "journal+console"
+
+
 def test_a_roll_back_that_fails_stops_the_boot() -> None:
     found = lowered(layout())
     unit = found["boot.initrd.systemd.services.rollback-rpool"]

@@ -20,7 +20,7 @@ from nixwright.layout.model import Layout
 from nixwright.options.settings import Setting
 from nixwright.parts.base import Context, Fact, Part, UserView
 from nixwright.record import field_origin, is_broken, origin_of, record, shown
-from nixwright.reference import Reference, Secret, Use
+from nixwright.reference import Reference, Secret, SecretFile, Use
 from nixwright.report.mistakes import HIDDEN
 from nixwright.runbook import Phase, Step
 from nixwright.ssh_key import wrong_with
@@ -229,7 +229,8 @@ def _view(user: User) -> UserView:
     """Return a user as parts see it; one that is not known cannot be looked at."""
     if is_unseen(user):
         return UserView(UNSEEN, UNSEEN, UNSEEN)
-    return UserView(user.name, _right(user, "groups"), _right(user, "ssh_keys"))
+    file = user.password.path if isinstance(user.password, SecretFile) and not is_broken(user.password) else ""
+    return UserView(user.name, _right(user, "groups"), _right(user, "ssh_keys"), file)
 
 
 def _right(user: User, name: str) -> tuple[str, ...]:

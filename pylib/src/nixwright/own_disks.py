@@ -1,7 +1,7 @@
-"""What is proved of a host's own disks: an installer formats them, and the host starts from them.
+"""What is proved of a host's own disks: an installer formats them by the host's own disko scripts.
 
-Two checks: `disks` formats by the host's own disko scripts and keeps the images, `installed` starts the host from
-copies of them. So what only changes the host, as its sabotages do, formats nothing anew.
+The check keeps the images; another starts the host from copies of them (`nixwright.started_disks`). So what only
+changes the host, as its sabotages do, formats nothing anew.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.layout import hooks
-from nixwright.layout.content import Luks, Swap
+from nixwright.layout.content import Luks
 from nixwright.layout.disk import places
 from nixwright.layout.pool import DEFAULT_PROPERTIES
 from nixwright.layout.sizes import SECTOR, GiB, MiB
 from nixwright.nix.values import Apply, Ref, Text, force
-from nixwright.parts.facts import KeptPath
-from nixwright.scenarios import boots, disks, installed, persist
+from nixwright.reference import SecretFile, Use
+from nixwright.scenarios import disks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from nixwright.layout.disk import Disk
     from nixwright.layout.model import Layout
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _pkgs = Ref(("pkgs",))
 _getExe = Ref(("lib", "getExe"))  # noqa: N816 - nixpkgs' name
 _build = Ref(("config", "system", "build"))
-FORMATS, INSTALLED = "disks", "installed"
+FORMATS = "disks"
 _ROOM = 64 * GiB.unit  # bytes for what takes the rest of a disk
 _CHEAP = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")  # the fewest that cryptsetup takes
 _CODE = 4  # characters of a type that is no GUID
@@ -40,26 +40,29 @@ _SCRIPTS = {
     "mount-disks": "mount",
     "unmount-disks": "unmount",
 }
+_BYSTANDER = "bystander"  # the serial number of a disk that is no disk of the host
 _UNSEEN = {"reservation", "canmount"}  # sizes have several spellings; who mounts what is seen by the mounts
 _SHOWN = {("acltype", "posixacl"): "posix"}  # what zfs get shows where it is not what zfs set was told
 
 
-def checks(context: Context) -> Iterator[Check]:
-    """The checks of the disks; none for a host without a description of them, or with what cannot be formatted here.
+def are_checked(layout: Layout) -> bool:
+    """Tell whether the disks have checks: not without a description of them, or with what cannot be formatted here.
 
     Images that are written as a whole lie on the machine that installs, where no check has them.
     """
+    images = any(raw.file for d in layout.disks for raw in d.table.raws)
+    return bool(layout.partitioned) and not layout.slots and not layout.open and not images
+
+
+def checks(context: Context) -> Iterator[Check]:
+    """The checks of the disks, where there are any."""
     layout = context.layout
-    if (
-        not layout.partitioned
-        or layout.slots
-        or layout.open
-        or any(raw.file for d in layout.disks for raw in d.table.raws)
-    ):
+    if not are_checked(layout):
         return
     yield from _formats(layout, context.host_id)
-    yield from _installed(layout)
-    yield from _kept_paths(layout, context.all(KeptPath))
+    yield from _left_alone(layout)
+    yield from _written(context)
+    yield Check(FORMATS, "the disks are left as they were installed", disks.keeps, {"images": images(layout)})
 
 
 def _formats(layout: Layout, host_id: str | None) -> Iterator[Check]:
@@ -71,7 +74,7 @@ def _formats(layout: Layout, host_id: str | None) -> Iterator[Check]:
             "networking.hostId": host_id,
         }
     differences = [
-        _vm_disks(layout),
+        vm_disks(layout),
         Difference("an installer: it has the disks, and starts from none of them", settings),
     ]
     cheap = _cheap_keys(layout)
@@ -115,136 +118,57 @@ def _formats(layout: Layout, host_id: str | None) -> Iterator[Check]:
         disks.again,
         {"mounts": kept, "keys": hooks.KEYS},
     )
-    yield Check(FORMATS, "the disks are left as they were installed", disks.keeps, {"images": _images(layout)})
 
 
-def _installed(layout: Layout) -> Iterator[Check]:
-    own: dict[str, Value] = {
-        "virtualisation.useDefaultFilesystems": False,
-        "virtualisation.diskImage": None,
-        "virtualisation.fileSystems": force({}),
-        "virtualisation.writableStore": False,
-        'fileSystems."/nix/.ro-store"': {
-            "device": "nix-store",
-            "fsType": "9p",
-            "neededForBoot": True,
-            "options": [
-                "trans=virtio",
-                "version=9p2000.L",
-                "cache=loose",
-                "x-systemd.requires=modprobe@9pnet_virtio.service",
-            ],
-        },
-        'fileSystems."/nix/store"': {"device": "/nix/.ro-store", "fsType": "none", "options": ["bind"]},
-    }
-    questions = _questions(layout)
+def _left_alone(layout: Layout) -> Iterator[Check]:
+    """Another disk, with a pool of its own."""
+    if not layout.has_zfs:
+        return
+    path = f"/dev/disk/by-id/virtio-{_BYSTANDER}"
+    image: Value = {"size": 128, "driveConfig": {"deviceExtraOpts": {"serial": _BYSTANDER}}}
+    named: Value = {"type": "disk", "device": path, "content": {"type": "swap"}}
     yield Check(
-        INSTALLED,
-        "it starts from its own disks" + (", though somebody types slowly and wrongly first" if questions else ""),
-        installed.starts,
-        {"images": _images(layout), "questions": questions},
-        keeps=["disko", "storage"],
-        after=FORMATS,
+        FORMATS,
+        "the pool of another disk is left alone, to the byte",
+        disks.leaves_others_alone,
+        {"bystander": path},
         differences=[
-            _vm_disks(layout),
-            Difference("its own file systems, but for the store, which is the builder's", own),
+            Difference("a disk that the description does not name", {"virtualisation.emptyDiskImages": [image]})
+        ],
+        sabotages=[
+            Sabotage("another-disk", "what is formatted is one disk more", {f"disko.devices.disk.{_BYSTANDER}": named})
         ],
     )
-    yield Check(
-        INSTALLED, "no unit fails, and systemd breaks no ordering cycle", boots.comes_up, sabotages=[_failing()]
-    )
-    swaps = sum(isinstance(p.content, Swap) for p in layout.places)
-    yield Check(
-        INSTALLED,
-        "its file systems are mounted where they belong, and its swap is on",
-        installed.mounted,
-        {"mounts": {m.path: m.device for m in layout.mounts}, "swaps": swaps},
-        sabotages=list(_misplaced(layout)),
-    )
-    if layout.luks:
+
+
+def _written(context: Context) -> Iterator[Check]:
+    """The hashes of the users' passwords, where the description has them."""
+    written = {
+        u.name: "\n".join(step.commands for step in SecretFile(u.password_file).steps(_use(u.name), context.layout))
+        for u in context.users
+        if u.password_file
+    }
+    if written:
         yield Check(
-            INSTALLED,
-            "what is there for its key files alone is closed, and TRIM reaches the disk",
-            installed.closed,
-            {
-                "closed": [c.luks.name for c in layout.containers if c.only_keys],
-                "trimmed": [c.luks.name for c in layout.containers if c.luks.discards and not c.only_keys],
-            },
-            sabotages=list(_left_open(layout)),
+            FORMATS,
+            "the hashes of its users' passwords are written as the install steps say",
+            disks.passwords_are_written,
+            {"passwords": passwords(context), "written": written},
+            differences=[Difference("what the install steps call", {"environment.systemPackages": [_pkgs.mkpasswd]})],
         )
-    blank = [m.path for m in layout.mounts if m.wiped]
-    kept = [m.path for m in layout.mounts if not m.wiped and m.fs_type != "vfat"]
-    yield Check(
-        INSTALLED,
-        "after a power cut what is kept is there" + (", and what is wiped is blank" if blank else ""),
-        installed.wiped,
-        {
-            "wiped": [
-                f"{p.rstrip('/')}{below}" for p in blank for below in (["", "/etc", "/root"] if p == "/" else [""])
-            ],
-            "kept": kept,
-            "pools": [p.name for p in layout.pools],
-            "questions": questions,
-        },
-        sabotages=list(_not_wiped(layout)),
-    )
 
 
-def _kept_paths(layout: Layout, paths: Sequence[KeptPath]) -> Iterator[Check]:
-    """Single paths that stay on a wiped root, after the boots of the checks before."""
-    directories = {p.path: _bound(layout, p.source) for p in paths if not p.is_file}
-    files = {p.path: p.source for p in paths if p.is_file}
-    if paths:
-        lost = {f'fileSystems."{d}".enable': force(value=False) for d in list(directories)[:1]}
-        yield Check(
-            INSTALLED,
-            "each path that stays on its own lies where it is kept",
-            persist.lies_where_it_is_kept,
-            {"directories": directories, "files": files},
-            sabotages=[Sabotage("not-kept", "a kept directory is forgotten", lost)] if lost else [],
-        )
-    if "/etc/machine-id" in files and ("/var/log/journal" in directories or layout.survives("/var/log/journal")):
-        yield Check(INSTALLED, "it is the same machine after a boot", persist.is_the_same_machine)
+def _use(user: str) -> Use:
+    return Use(f"the password of `{user}`", "User.password", hashed=True)
 
 
-def _bound(layout: Layout, source: str) -> str:
-    """What findmnt says of a bind mount of a path: the file system, and the path in it."""
-    mount = layout.mount_of(source)
-    return source if mount is None else f"{mount.device}[{source.removeprefix(mount.path.rstrip('/'))}]"
+def passwords(context: Context) -> dict[str, str]:
+    """Return a password of each user whose hash lies on the disk."""
+    return {u.name: f"gets {u.name} in" for u in context.users if u.password_file}
 
 
-def _failing() -> Sabotage:
-    fails: Value = {"wantedBy": ["multi-user.target"], "serviceConfig": {"Type": "oneshot"}, "script": "false"}
-    return Sabotage("failed-unit", "a unit fails at boot", {"systemd.services.broken": fails})
-
-
-def _misplaced(layout: Layout) -> Iterator[Sabotage]:
-    late = next((m.path for m in layout.mounts if not m.needed_for_boot and m.fs_type != "vfat"), None)
-    if late is not None:
-        elsewhere: dict[str, Value] = {f'fileSystems."{late}".mountPoint': force("/elsewhere")}
-        if any(p.mounts != "legacy" for p in layout.pools):  # zfs mount -a would put it in its place all the same
-            elsewhere["systemd.services.zfs-mount.enable"] = force(value=False)
-        yield Sabotage("elsewhere", "a file system is mounted elsewhere", elsewhere)
-    if any(isinstance(p.content, Swap) for p in layout.places):
-        yield Sabotage("no-swap", "swap is off", {"swapDevices": force([])})
-
-
-def _left_open(layout: Layout) -> Iterator[Sabotage]:
-    for container in layout.containers:
-        if container.only_keys:
-            off: dict[str, Value] = {f"systemd.services.{container.luks.name}-close.enable": force(value=False)}
-            yield Sabotage("stays-open", "the container of the key files stays open", off)
-
-
-def _not_wiped(layout: Layout) -> Iterator[Sabotage]:
-    for pool in layout.pools:
-        if any(d.wiped for d in pool.datasets):
-            off: dict[str, Value] = {f"boot.initrd.systemd.services.rollback-{pool.name}.enable": force(value=False)}
-            yield Sabotage("no-rollback", "nothing is rolled back", off)
-
-
-def _vm_disks(layout: Layout) -> Difference:
-    """The disks of a VM, by the names that the description has for them."""
+def vm_disks(layout: Layout) -> Difference:
+    """Return the disks of a VM, by the names that the description has for them."""
     rules = ""
     images: list[Value] = []
     for index, disk in enumerate(layout.disks):
@@ -265,8 +189,8 @@ def _vm_disks(layout: Layout) -> Difference:
     )
 
 
-def _images(layout: Layout) -> list[str]:
-    """What QEMU's files of the disks are called in a machine's directory."""
+def images(layout: Layout) -> list[str]:
+    """Return what QEMU's files of the disks are called in a machine's directory."""
     return [f"empty{index}.qcow2" for index in range(len(layout.disks))]
 
 
@@ -302,13 +226,6 @@ def _passphrases(layout: Layout) -> dict[str, str]:
     asked = {hooks.passphrase_file(luks): f"opens {luks.name}" for luks in layout.luks if luks.asks}
     native = [p for p in layout.pools if p.encryption == "native"]
     return asked | {hooks.pool_passphrase_file(p.name): f"opens {p.name}" for p in native}
-
-
-def _questions(layout: Layout) -> dict[str, str]:
-    """What stage 1 asks at the console, as a pattern, with the answer: not for a container that a key file opens."""
-    asked = {rf"lease enter passphrase .*\({c.name}\)": f"opens {c.name}" for c in layout.luks if c.key is None}
-    native = [p for p in layout.root_pools if p.encryption == "native"]
-    return asked | {f"Enter key for {p.name}": f"opens {p.name}" for p in native}
 
 
 def _containers(layout: Layout) -> dict[str, dict[str, list[str]]]:

@@ -45,12 +45,15 @@ class Difference:
     """Something in which the host's machine differs from the host, and why.
 
     `settings` maps attribute paths to values (with `nix.values.force` where they must win); `without` names generated
-    modules of the host that are left out ("board", "remote-unlock").
+    modules of the host that are left out ("board", "remote-unlock"), `instead` those that the settings speak in place
+    of: a check that keeps such a module has not the difference.
     """
 
     why: str
     settings: _Settings = field(default_factory=dict)
     without: Sequence[str] = ()
+    _: KW_ONLY
+    instead: Sequence[str] = ()
 
     def wrong(self) -> Iterator[Mistake]:
         """A difference without a reason, or without effect."""

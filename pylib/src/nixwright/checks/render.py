@@ -216,7 +216,7 @@ def _machine(test: Test, machine: Machine) -> dict[str, Value]:
     if left_out:
         body["disabledModules"] = left_out
     for difference in differences:
-        if not set(difference.without) & keeps:
+        if not {*difference.without, *difference.instead} & keeps:
             _bind_all(body, difference.settings, difference.why)
     holds = [h for o in test.checks for h in _assertions(o.check)]
     if holds:
@@ -277,7 +277,11 @@ def _bind(body: dict[str, Value], path: tuple[str, ...], value: Value, why: str,
     known = body.get(first)
     plain = known.value if isinstance(known, Commented) else known
     if isinstance(plain, list) and isinstance(value, list):
-        value = [*plain, *(v for v in value if v not in plain)]
+        more = [v for v in value if v not in plain]
+        if why and more:  # what stood there keeps its own reason
+            more[0] = Commented(why, more[0])
+        why = known.comment if isinstance(known, Commented) else ""
+        value = [*plain, *more]
     elif known is not None and plain != value:
         raise ValueError(f"{above}{first} is bound twice")
     body[first] = Commented(why, value) if why else value

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NO_ROLLBACK = "norollback"  # the kernel parameter with which one boot keeps what the last one left
 FAILED_ROLLBACK = "/run/rollback-failed"  # what was not wiped at this boot, a dataset a line; not there if all was
+_SAID = "journal+console"
 _KEY_TIMEOUT = 30  # seconds, counted from when the container of the key is open or has failed
 
 
@@ -94,13 +95,17 @@ def _zfs(layout: Layout) -> Iterator[Setting]:
     if bare:
         yield _setting(("boot", "zfs", "extraPools"), bare, first)
     for pool in roots:
+        path = ("boot", "initrd", "systemd", "services", f"zfs-import-{pool.name}")
+        comment = (
+            "Stage 1 has no shell to look into the journal with: why a pool is not imported is said at the console."
+        )
+        yield _setting((*path, "serviceConfig"), {"StandardError": _SAID}, pool, comment=comment)
         holders = [c.luks.name for c in layout.containers if _holds(layout, c, pool)]
         if holders:
             # the target is no longer waited for once another container has failed, as where a key file cannot be read
             comment = "The import gives up after 60 s; it must not count while somebody types a passphrase."
             units = [f"systemd-cryptsetup@{_unit(name)}.service" for name in holders]
             after: Value = {"after": ["cryptsetup.target", *units], "wants": ["cryptsetup.target"]}
-            path = ("boot", "initrd", "systemd", "services", f"zfs-import-{pool.name}")
             yield _setting(path, after, pool, comment=comment)
 
 
@@ -127,7 +132,7 @@ def _rollback(layout: Layout) -> Iterator[Setting]:
             "before": ["sysroot.mount"],
             "path": [config.boot.zfs.package],
             "unitConfig": {"DefaultDependencies": False, "ConditionKernelCommandLine": f"!{NO_ROLLBACK}"},
-            "serviceConfig": {"Type": "oneshot", "RemainAfterExit": True},
+            "serviceConfig": {"Type": "oneshot", "RemainAfterExit": True, "StandardError": _SAID},
             "script": "".join(command.format(f"{pool.name}/{d.name}") for d in wiped),
         }
         path = ("boot", "initrd", "systemd", "services", f"rollback-{pool.name}")

@@ -86,6 +86,7 @@ class UserView:
     name: str
     groups: tuple[str, ...]
     ssh_keys: tuple[str, ...]
+    password_file: str = ""  # where a person wrote its hash on the host's own disk; empty where it comes otherwise
 
 
 class Part:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.errors import Mistake
 from nixwright.layout.paths import is_below
-from nixwright.nix.values import Override, Text, force, pkgs
+from nixwright.nix.values import Apply, Override, Text, force, lib, pkgs
 from nixwright.options.host_view import UNKNOWN, HostView
 from nixwright.options.rules_kit import wrong
 from nixwright.parts.base import Context, Part
@@ -238,6 +238,16 @@ class Wifi(Part):
                 sabotages=[Sabotage("readable", "everybody can read the profile", {"systemd.tmpfiles.rules": [world]})],
             )
 
+        if self.by == "NetworkManager" and not self.networks:
+            profile = f"{PROFILES}/wifi.nmconnection"
+            yield Check(
+                "wifi",
+                "with another key it stays out, and joins by itself once its profile is put right",
+                wifi.joins_once_put_right,
+                {"interface": self.interface, "gateway": _GATEWAY, "profile": profile, "key": _TEST_KEY},
+                sabotages=[Sabotage("not-reread", "nothing reads the profile again", _deaf())],
+            )
+
     def _written(self, ssid: str) -> dict[str, Value]:
         """What the install steps write, as a VM has it: the key is a test's."""
         if not self.networks:
@@ -319,7 +329,9 @@ def _access_point(ssid: str, key: str, priority: int = 100) -> dict[str, Value]:
         "ip netns add ap\n"
         'iw phy "$(cat /sys/class/net/wlan1/phy80211/name)" set netns name ap\n'
         f"ip -n ap address add {_GATEWAY}/24 dev wlan1\n"
-        "ip netns exec ap hostapd -B /etc/access-point.conf\n"
+        # in the unit's journal, who had the wrong key
+        "ip netns exec ap hostapd /etc/access-point.conf &\n"
+        "until ip -n ap link show wlan1 | grep -w LOWER_UP; do sleep 1; done\n"
         "exec ip netns exec ap dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=wlan1"
         " --dhcp-range=10.44.0.100,10.44.0.150 --dhcp-leasefile=/run/access-point.leases --pid-file\n"
     )
@@ -334,6 +346,12 @@ def _access_point(ssid: str, key: str, priority: int = 100) -> dict[str, Value]:
         'environment.etc."access-point.conf".text': text,
         "systemd.services.access-point": unit,
     }
+
+
+def _deaf() -> dict[str, Value]:
+    """The command that has profiles read again does nothing."""
+    nothing = Apply(pkgs.writeShellScriptBin, ("nmcli", ":"))
+    return {"environment.systemPackages": [Apply(lib.hiPrio, (nothing,))]}
 
 
 def _key(network: Network) -> tuple[Value, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from typing import TYPE_CHECKING
 
@@ -57,9 +58,7 @@ def again(machine: QemuMachine, *, mounts: list[str], keys: str) -> None:
     """What is formatted is unmounted, mounted again by another day's installer, and formatted again without loss."""
     for mount in mounts:
         machine.succeed(f"touch /mnt{mount}/kept-by-the-installer")
-    machine.succeed("unmount-disks >&2")
-    # a container is closed once udev, which looks at it a moment longer, lets go
-    machine.wait_until_succeeds('test -z "$(ls /dev/mapper | grep -v control)"', timeout=seconds(60))
+    _unmounts(machine)
     machine.succeed("! findmnt -R /mnt")
     # another day's installer has no copies of the key files
     machine.succeed(f"test ! -e {keys} || find {keys} -type f ! -name '*.passphrase' -delete")
@@ -67,6 +66,35 @@ def again(machine: QemuMachine, *, mounts: list[str], keys: str) -> None:
         machine.succeed(f"{script} >&2")
         for mount in mounts:
             machine.succeed(f"test -e /mnt{mount}/kept-by-the-installer")
+
+
+def _unmounts(machine: QemuMachine) -> None:
+    machine.succeed("unmount-disks >&2")
+    # a container is closed once udev, which looks at it a moment longer, lets go
+    machine.wait_until_succeeds('test -z "$(ls /dev/mapper | grep -v control)"', timeout=seconds(60))
+
+
+def leaves_others_alone(machine: QemuMachine, *, bystander: str) -> None:
+    """The disk of another pool has the same bytes after everything was formatted anew, and that pool is whole."""
+    pool, place = "bystander", "/run/bystander"
+    machine.succeed(
+        f"zpool create -f -O mountpoint={place} {pool} {bystander}", f"touch {place}/kept", f"zpool export {pool}"
+    )
+    # not by the kernel's cache: ZFS writes past it
+    look = f"dd if={bystander} bs=1M iflag=direct | sha256sum"
+    before = machine.succeed(look)
+    _unmounts(machine)
+    machine.succeed("destroy-format-mount --yes-wipe-all-disks >&2")
+    if machine.succeed(look) != before:
+        raise AssertionError(f"{bystander}, which the description does not name, was written to")
+    machine.succeed(f"zpool import {pool}", f"test -e {place}/kept", f"zpool export {pool}")
+
+
+def passwords_are_written(machine: QemuMachine, *, passwords: dict[str, str], written: dict[str, str]) -> None:
+    """What a person types when the host is installed is hashed and written, by the commands of the install steps."""
+    for user, commands in written.items():
+        # without a terminal of its own mkpasswd reads what it is given
+        machine.succeed(f"echo {shlex.quote(passwords[user])} | setsid -w sh -c {shlex.quote(commands)}")
 
 
 def keeps(machine: QemuMachine, *, images: list[str]) -> None:

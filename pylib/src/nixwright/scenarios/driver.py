@@ -131,6 +131,12 @@ class QemuMachine(BaseMachine, Protocol):
         """Return what the serial console showed so far."""
         ...
 
+    def send_chars(self, chars: str, delay: float | None = ...) -> None:
+        """Type at the keyboard, with so many seconds between keys."""
+
+    def wait_until_tty_matches(self, tty: str, regexp: str, timeout: Any = ...) -> None:
+        """Wait until what a virtual console shows matches; fails where it does not in 15 min."""
+
     def send_monitor_command(self, command: str) -> str:
         """Give QEMU's monitor a command."""
         ...

@@ -26,6 +26,12 @@ def starts(machine: QemuMachine, *, after: str, images: list[str], questions: di
 
 
 def restarts(machine: QemuMachine, *, questions: dict[str, str], slowly: bool = False) -> None:
+    """The machine starts, somebody types, and it comes up."""
+    answers(machine, questions=questions, slowly=slowly)
+    wait_for_boot(machine)
+
+
+def answers(machine: QemuMachine, *, questions: dict[str, str], slowly: bool = False) -> None:
     """The machine starts, and somebody types."""
     machine.start()
     asked = 0
@@ -37,7 +43,6 @@ def restarts(machine: QemuMachine, *, questions: dict[str, str], slowly: bool = 
             asked = console_says(machine, question, since=asked)
         time.sleep(2)
         machine.send_console(f"{passphrase}\n")
-    wait_for_boot(machine)
 
 
 def mounted(machine: QemuMachine, *, mounts: dict[str, str], swaps: int) -> None:
@@ -71,3 +76,23 @@ def wiped(
     machine.succeed(*(f"test -e {path}/written-before" for path in kept))
     for pool in pools:
         machine.succeed(f"zpool status -x {pool} | grep 'is healthy'")
+
+
+def logs_in(machine: QemuMachine, *, passwords: dict[str, str]) -> None:
+    """Each user logs in at the console with the password whose hash lies on the disk, and with no other."""
+    machine.succeed("dmesg --console-off")  # the kernel's own words would stand between those of the login
+    for user, password in passwords.items():
+        _types_at_login(machine, user, f"not {password}")
+        machine.wait_until_tty_matches("1", "Login incorrect", timeout=seconds(120))
+        _types_at_login(machine, user, password)
+        let_in = f"journalctl -b -u getty@tty1.service | grep 'login:session): session opened for user {user}('"
+        machine.wait_until_succeeds(let_in, timeout=seconds(120))
+    machine.succeed("systemctl restart getty@tty1")
+
+
+def _types_at_login(machine: QemuMachine, user: str, password: str) -> None:
+    machine.succeed("systemctl stop getty@tty1; printf '\\033c' > /dev/tty1; systemctl start getty@tty1")
+    machine.wait_until_tty_matches("1", "login: ", timeout=seconds(120))
+    machine.send_chars(f"{user}\n", 0.1)
+    machine.wait_until_tty_matches("1", "Password: ", timeout=seconds(120))
+    machine.send_chars(f"{password}\n", 0.1)

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ def large(line: dict[str, Any]) -> str:
 
 def hang(*, dead_worker: bool) -> None:
     """Wait for ever, as a parent of a worker that waits too; and of one that died, which nobody looks at."""
-    if dead_worker and os.fork() == 0:
-        os._exit(0)
+    if dead_worker:  # each worker is started by a thread of its own, as the real program does
+        threading.Thread(target=lambda: (os.fork() == 0 and os._exit(0), time.sleep(3600)), daemon=True).start()
     main_process = os.getpid()
     if os.fork() == 0:  # a worker: deaf to signals, and gone within a second after nix-eval-jobs is
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})

@@ -36,8 +36,10 @@ def makes_the_rest(
 
 def has_table(machine: QemuMachine, *, device: str, table: dict[str, list[int]]) -> None:
     """Each partition has its first sector, and its number of sectors where that is known (else 0)."""
-    rows = machine.succeed(f"lsblk -rnb -o PARTLABEL,START,SIZE $(readlink -f {device}) | grep ' .* '").splitlines()
-    found = {row.split()[0]: [int(row.split()[1]), int(row.split()[2]) // 512] for row in rows}
+    rows = machine.succeed(f"lsblk -rnb -o PARTLABEL,START,SIZE $(readlink -f {device})").splitlines()
+    # the disk itself has no label and no start
+    whole = [row.split() for row in rows if not row.startswith(" ")]
+    found = {label: [int(start), int(size) // 512] for label, start, size in whole}
     wanted = {label: [start, size or found.get(label, [0, 0])[1]] for label, (start, size) in table.items()}
     if found != wanted:
         raise AssertionError(f"the partitions are {found}, not {wanted}")

@@ -225,9 +225,12 @@ def leash() -> tuple[str, ...]:
 
 
 def has_dead_child(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Tell whether a process has a dead child that it did not look at; False where the kernel does not tell."""
+    """Tell whether a process has a dead child that it did not look at; False where the kernel does not tell.
+
+    Linux lists a child with the thread that started it; nix-eval-jobs has a thread for each worker.
+    """
     try:
-        children = (proc / f"{pid}/task/{pid}/children").read_text().split()
+        children = [c for task in (proc / f"{pid}/task").iterdir() for c in (task / "children").read_text().split()]
         return any((proc / child / "stat").read_text().rpartition(")")[2].split()[0] == "Z" for child in children)
     except (OSError, IndexError):
         return False

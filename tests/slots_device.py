@@ -60,7 +60,10 @@ elif name == "systemctl" and arguments == ["reboot"]:
     else:
         (at / "cut").touch()
 elif name == "systemctl":
-    print(state["gate"])
+    sub = "auto-restart" if state["gate"] == "activating" and state["why"] else "start"
+    print("NRestarts=0\\nActiveState=" + state["gate"] + "\\nSubState=" + sub)
+elif name == "journalctl":
+    print("not well: " + state["why"] if state["why"] else "" if "--quiet" in arguments else "-- No entries --")
 elif arguments[:2] == ["install", "--progress"]:
     status = state["install"]
     if not status:
@@ -106,16 +109,23 @@ class SlotsDevice:
             "starts": True,
             "comes_back": True,
             "then": "active",
+            "why": "",  # what the health gate found that is not well
             "done": [],
         }
         self.write(state | changes)
-        programs = {f"bin/{name}": _PLAYED for name in ("rauc", "fw_printenv", "systemctl", "run0", "init")}
+        programs = {
+            f"bin/{name}": _PLAYED for name in ("rauc", "fw_printenv", "systemctl", "journalctl", "run0", "init")
+        }
         for name, text in {"here/ssh": _SSH, **programs}.items():
             program = self.at / name
             program.write_text(text.format(python=sys.executable, at=str(self.at)))
             program.chmod(0o755)
-        subprocess.run([self.at / "bin/init"], check=True)  # it starts for the first time
+        self.start()
         return self
+
+    def start(self) -> None:
+        """Start it, from the slot that it knows."""
+        subprocess.run([self.at / "bin/init"], check=True)
 
     def write(self, state: dict[str, Any]) -> None:
         """Say what the played programs know."""

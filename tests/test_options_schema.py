@@ -45,6 +45,13 @@ def test_what_two_modules_may_define(path: str, *, merges: bool) -> None:
     assert Schema.shipped().merges(parse_path(path)) is merges
 
 
+def test_of_what_stands_in_a_unit_lists_alone_are_merged() -> None:
+    for name in ("systemd.services.x.serviceConfig.Restart", "systemd.network.networks.a.dhcpV4Config.UseNTP"):
+        assert Schema.shipped().merges(parse_path(name))
+        assert not Schema.shipped().merges(parse_path(name), plain=True)
+    assert Schema.shipped().merges(parse_path("systemd.services.x.script"), plain=True)
+
+
 def test_bounds_and_patterns_are_kept() -> None:
     def node(path: str) -> dict[str, object]:
         (found,) = Schema.shipped().nodes(parse_path(path))

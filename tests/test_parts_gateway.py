@@ -76,6 +76,18 @@ def test_a_gateway_whose_lan_may_reach_everything(snapshot: SnapshotAssertion) -
     assert module(gateway()) == snapshot(extension_class=NixSnapshot)
 
 
+def test_the_wan_s_lease_outlasts_a_machine_id_unless_settings_say_otherwise(project: Project) -> None:  # noqa: F811
+    lasts = 'ClientIdentifier = "mac"'
+    project.host(GATEWAY, "gw")
+    project.run("gen", "hosts/gw.py")
+    assert lasts in project.text("modules/gw/gateway.nix")
+    path = "systemd.network.networks.10-wan.dhcpV4Config.ClientIdentifier"
+    project.host(GATEWAY.replace("    parts=[", f"    settings={{{path!r}: 'duid'}},\n    parts=[", 1), "gw")
+    answer = project.run("gen", "hosts/gw.py")
+    assert answer.status == 0, answer.err
+    assert lasts not in project.text("modules/gw/gateway.nix")
+
+
 def test_a_gateway_with_all_fields(snapshot: SnapshotAssertion) -> None:
     part = gateway(
         LanRange("10.44.0.1/22", first="10.44.1.0", last="10.44.2.255"),

@@ -116,6 +116,7 @@ def test_what_a_slot_host_lacks_is_told(tmp_path: Path) -> None:
     cases = {
         "there are no slots to boot from": vm,
         "the host has no root file system": rock64(),
+        "OverlayRoot(): from nixwright.parts.overlay_root": rock64(),
         "nothing is mounted at /data": rock64(OverlayRoot(), disk=Disk(EMMC, GPT(*U_BOOT, SLOTS))),
         "U-Boot looks for its slots on the eMMC": rock64(OverlayRoot(), disk=Disk(by_id, GPT(*U_BOOT, SLOTS, DATA))),
         "does not start without idbloader.img": rock64(OverlayRoot(), disk=Disk(EMMC, GPT(U_BOOT[1], SLOTS, DATA))),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from nixwright.parts.ethernet import Ethernet
 from nixwright.parts.facts import ContainerUnit, ContainerUser, LanGateway, Provisioned
 from nixwright.parts.update_client import limit
 from nixwright.parts.updates import Health, UpdateClient, Updates, Watchdog
+from nixwright.scenarios.updates import MANIFEST
 from parts_host import NixSnapshot, context, plain_layout, printed, told
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from updates_host import HOST, KEYRING, slots_layout
@@ -43,6 +45,14 @@ def test_the_least_of_updates(snapshot: SnapshotAssertion) -> None:
     assert printed(part, host) == snapshot(extension_class=NixSnapshot)
     assert not [*part.host_rules(host)]
     assert [f.name for f in part.files(host)] == ["health_gate.py", "bundle.nix"]
+
+
+def test_what_is_installed_in_tests_is_described_as_what_is_built() -> None:
+    part = updates()
+    (text,) = (f.text for f in part.files(context(part, layout=slots_layout())) if f.name == "bundle.nix")
+    built = textwrap.dedent(text.partition("''\n")[2].partition("  '';")[0])
+    named = {"compatible": "${compatible}", "version": "${version}", "format": "verity"}
+    assert built == MANIFEST.format(**named)
 
 
 def test_all_of_updates(snapshot: SnapshotAssertion) -> None:

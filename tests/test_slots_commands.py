@@ -129,7 +129,33 @@ def test_an_update_that_fails_on_the_device_is_told(
     device.write(device.state | {"marked": {"A": "good", "B": "good"}})
     answer = update(project, bundle)
     assert answer.status == 1
-    assert answer.out.endswith("Slot B runs, and is not marked good: the device goes back by itself if it fails.\n")
+    told = "Slot B runs, and is not marked good (health gate: not passed): if it fails, the device goes back.\n"
+    assert answer.out.endswith(told)
+
+
+def test_a_gate_that_did_not_pass_and_looks_again_is_told_with_its_reason(
+    project: Project,  # noqa: F811
+    box: Callable[..., SlotsDevice],
+    bundle: Path,
+) -> None:
+    """systemd calls a unit that it will start again `activating`, like one that has not looked yet."""
+    device = box(then="activating")
+    answer = update(project, bundle, "--wait", "1.5")
+    assert "slot B runs; its health gate decides" in answer.err
+    told = "Slot B runs, and is not marked good: if it fails, the device goes back.\n"
+    assert (answer.status, answer.out.endswith(told)) == (1, True)
+    device.write(device.state | {"slot": "A", "order": ["A", "B"], "gate": "active"})
+    device.write(device.state | {"why": "dnsmasq.service is failed", "marked": {"A": "good", "B": "good"}})
+    device.start()
+    answer = update(project, bundle, "--wait", "1.5")
+    gate = "not passed, it looks again: dnsmasq.service is failed"
+    assert f"slot B runs; its health gate: {gate}\n" in answer.err
+    told = f"Slot B runs, and is not marked good (health gate: {gate}): if it fails, the device goes back.\n"
+    assert (answer.status, answer.out.endswith(told)) == (1, True)
+    answer = project.run("status", "hosts/box.py", *TARGET)
+    assert (answer.status, answer.out.splitlines()[-1]) == (1, f"  health gate: {gate}")
+    answer = update(project, bundle)
+    assert f"slot B of root@10.0.0.5 is not known to be good (health gate: {gate}): an update would" in answer.err
 
 
 def test_rauc_refusing_a_bundle_changes_nothing_else(

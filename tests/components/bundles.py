@@ -7,23 +7,10 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nixwright.scenarios.updates import MANIFEST
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-MANIFEST = """\
-[update]
-compatible={compatible}
-version={version}
-
-[bundle]
-format={format}
-
-[image.boot]
-filename=boot.vfat
-
-[image.rootfs]
-filename=rootfs.squashfs
-"""
 
 
 @dataclass(frozen=True, slots=True)

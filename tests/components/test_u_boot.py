@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from nixwright.boards.u_boot import one_line
 from programs import need
-from u_boot_machine import DISK, SIZE, SLOTS, U_BOOT, Board, booted, environment
+from u_boot_machine import SIZE, SLOTS, U_BOOT, Board, booted, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,19 +30,18 @@ def test_a_fresh_board_starts_slot_a_by_its_own_script(board: Board) -> None:
     console = board.boot()
     assert booted(console) == ["A"]
     assert "build of A" in console
-    # what the kernel was told, as the kernel itself printed it: the slot's root, and that a failure starts it again
+    # what the kernel was told, as the kernel itself printed it: the slot, and that a failure starts it again
     told = "init=/nix/store/x-nixos/init loglevel=4 panic=10 boot.panic_on_fail"
-    assert f"{told} rauc.slot=boot.0 nixwright.lower={SLOTS[0].root.device}" in console
+    assert f"{told} rauc.slot=boot.0\0" in console  # and nothing behind it
     assert board.counts == ("A B", "2", "3")
 
 
-def test_slot_b_starts_with_its_own_root(board: Board) -> None:
+def test_slot_b_starts_by_its_own_script(board: Board) -> None:
     board.set(BOOT_ORDER="B A", BOOT_A_LEFT="3", BOOT_B_LEFT="3")
     console = board.boot()
     assert booted(console) == ["B"]
     assert "build of B" in console
-    assert f"rauc.slot=boot.1 nixwright.lower={SLOTS[1].root.device}" in console
-    assert (SLOTS[0].root.device, SLOTS[1].root.device) == (DISK.partition_path(2), DISK.partition_path(4))
+    assert "rauc.slot=boot.1" in console
     assert board.counts == ("B A", "3", "2")
 
 

@@ -56,7 +56,8 @@ def settle(settings: Sequence[Setting], schema: Schema) -> Settlement:
                 earlier = kept[before]
                 if earlier is None or (first := _at(earlier, path)) is _GONE:
                     continue
-                verdict = _verdict(earlier, first, setting, value, merges=schema.merges(path))
+                plain = _plain(first) and _plain(value)
+                verdict = _verdict(earlier, first, setting, value, merges=schema.merges(path, plain=plain))
                 if verdict == "conflict":
                     mistakes.append(_conflict(earlier, first, setting, value, path))
                 elif verdict == "first wins" and (left := kept[index]) is not None:
@@ -96,6 +97,10 @@ def _priority(value: Value) -> int:
     while isinstance(value, Commented):
         value = value.value
     return value.priority if isinstance(value, Override) else _PLAIN
+
+
+def _plain(value: Value) -> bool:
+    return isinstance(_bare(value), str | int | float)
 
 
 def _bare(value: Value) -> Value:

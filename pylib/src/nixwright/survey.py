@@ -278,8 +278,8 @@ def _missing(part: Part, kind: type[Fact], context: Context) -> Iterator[Mistake
     if context.fact(kind) is None:
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
         about = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
-        what, fix = f"needs what nobody on this host provides: {words}", "add a part or choose a board that provides it"
-        yield Mistake(type(part).__name__, what, "", about, fix, origin_of(part))
+        what = f"needs what nobody on this host provides: {words}"
+        yield Mistake(type(part).__name__, what, "", about, kind.given_by, origin_of(part))
 
 
 def _files(files: Iterable[tuple[Part, File]]) -> Iterator[Mistake]:

@@ -26,7 +26,11 @@
             IPv4Forwarding = false;
             IPv6Forwarding = false;
           };
-          dhcpV4Config.UseNTP = false;
+          dhcpV4Config = {
+            # by networkd's own identifier, made of the machine-id, a root that forgets would be a new client each boot
+            ClientIdentifier = "mac";
+            UseNTP = false;
+          };
         };
         "20-lan" = {
           matchConfig.Name = "lan";

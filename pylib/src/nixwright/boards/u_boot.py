@@ -132,7 +132,6 @@ class UBoot:
             initrd=INITRD,
             device_tree=f"dtbs/{self.device_tree}",
             **_partitions(slots),
-            **{f"root_{slot.name.lower()}": slot.root.device for slot in slots},
         )
 
     def _package(self) -> str:

@@ -89,6 +89,7 @@ class Device:
     def restart(self, before: DeviceState, seconds: float) -> DeviceState:
         """Restart the device, and return its state once its health gate has decided, or time is up.
 
+        A gate that did not pass has not decided: it looks again, or the device starts again and goes back in the end.
         Raises ToolError where it does not come back at all.
         """
         status, _ = run_here(restart(self.remote))
@@ -104,7 +105,10 @@ class Device:
             except ToolError:
                 state = before
             found = state if state.boot != before.boot else found
-            now = f"slot {found.slot} runs; its health gate decides" if found else "waiting for it to come back"
+            now = "waiting for it to come back"
+            if found:
+                gate = f": {found.gate_told}" if found.failures else " decides"
+                now = f"slot {found.slot} runs; its health gate{gate}"
             if now != told:
                 sys.stderr.write(f"  {now}\n")
                 told = now

@@ -58,7 +58,8 @@ def outcome(after: DeviceState, wanted: str) -> int:
     if after.slot != wanted:
         sys.stdout.write(f"Slot {wanted} did not start, or not well: the device went back to slot {after.slot}.\n")
     elif not after.decided:
-        sys.stdout.write(f"Slot {wanted} runs, and is not marked good: the device goes back by itself if it fails.\n")
+        gate = f" (health gate: {after.gate_told})" if after.failures else ""
+        sys.stdout.write(f"Slot {wanted} runs, and is not marked good{gate}: if it fails, the device goes back.\n")
     else:
         sys.stdout.write(f"Slot {wanted} runs and is good.\n")
         return 0

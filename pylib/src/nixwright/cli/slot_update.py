@@ -80,8 +80,8 @@ def _update(
     sys.stderr.write(told(device.name, device.remote.target, before))
     if not before.decided:
         raise NixwrightError(
-            f"slot {before.slot} of {device.remote.target} is not known to be good: an update would overwrite slot "
-            f"{before.other.name}, the one to go back to. Nothing was changed"
+            f"slot {before.slot} of {device.remote.target} is not known to be good (health gate: {before.gate_told}): "
+            f"an update would overwrite slot {before.other.name}, the one to go back to. Nothing was changed"
         )
     if args.bundle is None:
         object_to(objections_here(device.hosts, device.host, on_target=False))

@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from nixwright.errors import ToolError
+from nixwright.parts.health import UNIT as GATE
 
 Data = dict[str, Any]
 
 NAMES = ("A", "B")
-GATE = "health-gate"  # the unit of the part `Updates` that marks a slot good
 _VARIABLES = ("BOOT_ORDER", *(f"BOOT_{name}_LEFT" for name in NAMES))
-_GATE = {  # ActiveState of a oneshot that remains
-    "active": "passed",
-    "activating": "not decided yet",
-    "failed": "not passed",
-    "inactive": "has not run",
-}
+_GATE = {"active": "passed", "activating": "not decided yet", "failed": "not passed", "inactive": "has not run"}
+_WAITS = "auto-restart"  # SubState of a unit that failed, and is started again after a while
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,9 @@ class DeviceState:
     slot: str
     first: str
     version: str
-    gate: str  # ActiveState of the health gate's unit
+    gate: str  # ActiveState of the health gate's unit, a oneshot that remains
+    failures: int  # how often it did not pass since this boot; while `activating` it looks again
+    why: str  # what was not well when it looked last
     provisioned: bool
     slots: tuple[SlotState, ...]
 
@@ -58,6 +56,14 @@ class DeviceState:
         """Whether the health gate is done with the slot that runs."""
         return self.gate == "active" and self.of(self.slot).marked == "good"
 
+    @property
+    def gate_told(self) -> str:
+        """What the health gate came to, in words."""
+        if self.gate not in {"activating", "failed"} or not self.failures:
+            return _GATE.get(self.gate, self.gate or "unknown")
+        why = f": {self.why}" if self.why else ""
+        return f"not passed{', it looks again' if self.gate == 'activating' else ''}{why}"
+
 
 def directory_of(host: Data) -> str:
     """Return where a device's own configuration lies; the usual place where the host has no part that says it."""
@@ -71,7 +77,8 @@ def script(directory: str) -> str:
 echo boot="$(cat /proc/sys/kernel/random/boot_id)"
 echo slot="$(sed -n 's/.*rauc\\.slot=\\([^ ]*\\).*/\\1/p' /proc/cmdline)"
 echo version="$(. /etc/os-release && echo "${{IMAGE_VERSION:-${{VERSION_ID:-}}}}")"
-echo gate="$(systemctl show --property=ActiveState --value {GATE}.service)"
+systemctl show --property=ActiveState,SubState,NRestarts {GATE}.service || true
+echo why="$(journalctl --quiet --boot --unit={GATE} --output=cat --grep='^not well: ' 2>/dev/null | tail -n 1 || true)"
 if test -e {shlex.quote(f"{directory}/config.toml")}; then echo provisioned=yes; fi
 {variables}
 echo rauc=
@@ -96,7 +103,9 @@ def parse(text: str) -> DeviceState:
             slot=booted,
             first=next((n for n in order if n in NAMES), ""),
             version=said.get("version", ""),
-            gate=said.get("gate", ""),
+            gate=said.get("ActiveState", ""),
+            failures=_failures(said),
+            why=said.get("why", "").removeprefix("not well: "),
             provisioned=said.get("provisioned") == "yes",
             slots=found,
         )
@@ -104,6 +113,12 @@ def parse(text: str) -> DeviceState:
         raise ToolError(
             "the device did not say which of its slots runs: is it a host with slots, and started by U-Boot?"
         ) from error
+
+
+def _failures(said: dict[str, str]) -> int:
+    """Return how often the gate did not pass: systemd counts a start that follows one when it begins."""
+    waits = said.get("SubState", "").startswith(_WAITS) or said.get("ActiveState") == "failed"
+    return int(said.get("NRestarts") or 0) + waits
 
 
 def _slot(name: str, entries: Data, said: dict[str, str]) -> SlotState:
@@ -118,7 +133,7 @@ def _slot(name: str, entries: Data, said: dict[str, str]) -> SlotState:
 def rows(state: DeviceState) -> list[tuple[str, str]]:
     """Return the state as names and what is said of each, for a host's page."""
     runs = f"slot {state.slot}, version {state.version or 'unknown'}"
-    found = [("runs", runs), ("health gate", _GATE.get(state.gate, state.gate or "unknown"))]
+    found = [("runs", runs), ("health gate", state.gate_told)]
     for slot in state.slots:
         notes = [slot.marked or "unknown", f"{slot.tries or 'unknown'} tries left"]
         notes += [f"version {slot.version} installed"] if slot.version else []
@@ -140,5 +155,5 @@ def told(name: str, target: str, state: DeviceState) -> str:
         lines.append(
             f"  {slot.name}  {slot.marked or 'unknown':<8} {tries:<20} {version:<28} {', '.join(notes)}".rstrip()
         )
-    lines.append(f"  health gate: {_GATE.get(state.gate, state.gate or 'unknown')}")
+    lines.append(f"  health gate: {state.gate_told}")
     return "\n".join(lines) + "\n"

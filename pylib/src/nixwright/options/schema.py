@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parent / "data" / "nixos-26.05.schema"
 OWN = "nixos.schema"  # beside hosts/: the schema of a project's own nixpkgs and modules
 OPEN: Node = {}
+_OF_UNIT = "systemd option"  # nixpkgs' unitOption
 
 
 class Schema:
@@ -196,17 +197,20 @@ class Schema:
                 continue
             pending += [((*path, name), below) for name, below in node["properties"].items()]
 
-    def merges(self, path: OptionPath) -> bool:
-        """Tell whether two modules may define that option with different values (lists, attribute sets, lines, ...)."""
-        return any(self._merges(node) for node in self.nodes(path))
+    def merges(self, path: OptionPath, *, plain: bool = False) -> bool:
+        """Tell whether two modules may define that option with different values (lists, attribute sets, lines, ...).
 
-    def _merges(self, node: Node) -> bool:
+        Of what stands in a unit's section lists do, and `plain` values (texts, numbers, ...) do not.
+        """
+        return any(self._merges(node, plain=plain) for node in self.nodes(path))
+
+    def _merges(self, node: Node, *, plain: bool) -> bool:
         node = self.resolve(node)
         if node.get("x-unique"):
             return False
         if node.get("x-merge"):
-            return True
+            return not plain or node.get("x-nix") != _OF_UNIT
         if "anyOf" in node:
-            return any(self._merges(branch) for branch in node["anyOf"])
+            return any(self._merges(branch, plain=plain) for branch in node["anyOf"])
         kinds: str | Sequence[str] = node.get("type", ())
         return bool({kinds} & {"object", "array"} if isinstance(kinds, str) else set(kinds) & {"object", "array"})

@@ -30,6 +30,8 @@ F = TypeVar("F", bound="Fact")
 class Fact:
     """Something that one part knows and another needs. Subclasses carry the values; see `nixwright.parts.facts`."""
 
+    given_by: ClassVar[str] = "add a part or choose a board that provides it"  # the fix for a host where nobody does
+
 
 @dataclass(frozen=True, slots=True)
 class File:

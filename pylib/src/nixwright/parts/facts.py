@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from nixwright.parts.base import Fact
 
@@ -181,6 +181,8 @@ class SlotBoot(Fact):
 @dataclass(frozen=True, slots=True)
 class RootOverlay(Fact):
     """What is written over the root lies in memory. The file `fresh` is there at the first boot after flashing."""
+
+    given_by: ClassVar[str] = "OverlayRoot(): from nixwright.parts.overlay_root"
 
     fresh: str
 

@@ -160,9 +160,14 @@ class Gateway(Part):
         wan: Value = {
             "matchConfig": {"Name": self.wan.name},
             "networkConfig": {"DHCP": "ipv4", **closed},
-            "dhcpV4Config": {"UseNTP": False},
         }
         yield self.set("systemd.network.networks.10-wan", wan, field="wan")
+        lease = "systemd.network.networks.10-wan.dhcpV4Config"
+        why = (
+            "by networkd's own identifier, made of the machine-id, a root that forgets would be a new client each boot"
+        )
+        yield self.set(f"{lease}.ClientIdentifier", "mac", field="wan", comment=why)
+        yield self.set(f"{lease}.UseNTP", value=False, field="wan")
         lan: Value = {
             "matchConfig": {"Name": self.lan.name},
             "address": [str(self.lan_range.interface)],

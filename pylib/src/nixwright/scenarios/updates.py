@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _VARIABLES = "empty1.qcow2"  # the disk of U-Boot's variables: raw, the name is the driver's
 _SIZE = 0x2000  # bytes of them
 _KEYS = "/etc/update-keys"
-_MANIFEST = """\
+MANIFEST = """\
 [update]
 compatible={compatible}
 version={version}
@@ -137,7 +137,7 @@ def make_bundle(  # noqa: PLR0913 - each is what makes a bundle right or wrong
 ) -> None:
     """Make a signed bundle /root/NAME of two images of random bytes."""
     at = f"/root/{name}-content"
-    manifest = _MANIFEST.format(compatible=compatible, version="2.0.0", format=form)
+    manifest = MANIFEST.format(compatible=compatible, version="2.0.0", format=form)
     machine.succeed(
         f"mkdir {at} && printf '{manifest}' >{at}/manifest.raucm",
         f"head -c 1M /dev/urandom >{at}/boot.vfat; head -c {megabytes}M /dev/urandom >{at}/rootfs.squashfs",

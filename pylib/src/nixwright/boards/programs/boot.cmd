@@ -6,13 +6,13 @@ echo "@build@"
 test -n "${devtype}" || setenv devtype @devtype@
 test -n "${devnum}" || setenv devnum @devnum@
 if test "x${distro_bootpart}" = x@boot_b@; then
-  setenv slot_arguments "rauc.slot=boot.1 nixwright.lower=@root_b@"
+  setenv slot_argument rauc.slot=boot.1
 else
   setenv distro_bootpart @boot_a@
-  setenv slot_arguments "rauc.slot=boot.0 nixwright.lower=@root_a@"
+  setenv slot_argument rauc.slot=boot.0
 fi
 # A slot that fails in stage 1 starts again, and its tries run out.
-setenv bootargs "init=@init@ @parameters@ panic=10 boot.panic_on_fail ${slot_arguments}"
+setenv bootargs "init=@init@ @parameters@ panic=10 boot.panic_on_fail ${slot_argument}"
 # U-Boot's default is lower, where a kernel of NixOS's size would reach into the initrd.
 setenv ramdisk_addr_r @initrd_address@
 setenv slot_files "${devtype} ${devnum}:${distro_bootpart}"

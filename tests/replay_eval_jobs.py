@@ -22,10 +22,17 @@ def large(line: dict[str, Any]) -> str:
     return first if size == len(first) else first + "x" * (size - len(first) - len(last)) + last
 
 
+def start_and_forget() -> None:
+    """Start a worker that dies at once, from a thread of its own, as the real program does."""
+    if os.fork() == 0:
+        os._exit(0)
+    time.sleep(3600)
+
+
 def hang(*, dead_worker: bool) -> None:
     """Wait for ever, as a parent of a worker that waits too; and of one that died, which nobody looks at."""
-    if dead_worker:  # each worker is started by a thread of its own, as the real program does
-        threading.Thread(target=lambda: (os.fork() == 0 and os._exit(0), time.sleep(3600)), daemon=True).start()
+    if dead_worker:
+        threading.Thread(target=start_and_forget, daemon=True).start()
     main_process = os.getpid()
     if os.fork() == 0:  # a worker: deaf to signals, and gone within a second after nix-eval-jobs is
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,9 +50,14 @@ def test_a_host_with_containers(snapshot: SnapshotAssertion) -> None:
     assert not [*part.host_rules(host)]
     assert printed(part, host) == snapshot(extension_class=NixSnapshot)
     written = {f.name: f.text for f in part.files(host)}
-    assert set(written) == {"web-environment.conf", "containers-apply.py"}
+    assert set(written) == {"web-environment.conf", "containers-apply.py", "rootless-storage.conf"}
+    assert tomllib.loads(written["rootless-storage.conf"])["storage"] == {
+        "driver": "overlay",
+        "graphroot": "/data/containers/appsvc/.local/share/containers/storage",
+        "runroot": "/run/user/390/containers",
+    }
     assert written["web-environment.conf"] == 'TZ=Europe/Amsterdam\nMOTD=a "b" $c %d \\ e\n'
-    assert not [*Containers().files(context())]
+    assert [f.name for f in Containers().files(context())] == ["rootless-storage.conf"]
 
 
 def test_what_the_health_gate_learns() -> None:

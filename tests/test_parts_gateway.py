@@ -335,6 +335,7 @@ WRONG: dict[str, Sequence[tuple[str, str]]] = {
     "interface_found_by_nothing": [(', mac="52:54:00:12:34:56"', "")],
     "interface_found_by_a_pattern": [('path="pci-0000:00:03.0"', 'path="pci-*"')],
     "mac_that_is_none": [("52:54:00:12:34:56", "5254.0012.3456")],
+    "domain_too_long": [("ssh_switch=", f'domain="{"a" * 63}.{"b" * 63}.{"c" * 63}",\n            ssh_switch=')],
     "switch_without_ssh": [("        Ssh(),\n", "")],
     "switch_that_is_no_path": [("/var/lib/gateway/ssh-wan-enabled", "ssh-wan-enabled")],
     "several_at_once": [

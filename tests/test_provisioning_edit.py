@@ -152,7 +152,7 @@ def test_an_admin_changes_one_user_and_one_container(tmp_path: Path, capsys: pyt
         assert served.ask("PUT", "/config/nothing/joe", joe)[0] == 404
         before = live.read_bytes()
         status, data = served.signed(ada, "PUT", "/config/users/joe", b"[]")
-        assert (status, json.loads(data)) == (400, {"error": "users.joe: is no table (allowed: an object of JSON)"})
+        assert (status, json.loads(data)) == (400, {"error": "users.joe: is no table (allowed an object of JSON)"})
         assert served.signed(ada, "PUT", "/config/users/joe", b" " * 300_000)[0] == 413
 
         def asked(method: str, path: str, body: bytes = b"") -> dict[str, Any]:

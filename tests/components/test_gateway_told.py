@@ -155,7 +155,7 @@ def test_before_and_after_it_is_told_another_lan(device: Device) -> None:
     device.apply()
     assert device.asked() == []
     served(device, part, "gateway.lan")
-    device.tell(lan=OTHER | {"domain": "house.example", "gateway_aliases": ["door"], "ntp_servers": []})
+    device.tell(lan=OTHER | {"domain": "house.example", "gateway_aliases": ["door"], "ntp_servers": ["192.0.2.9"]})
     device.apply()
     assert device.asked() == [
         "networkctl reload",
@@ -260,7 +260,7 @@ def test_who_gets_in_before_and_after_it_is_told(device: Device) -> None:
         ({"firewall": '{"inbound": '}, "/firewall.json: is no JSON: Expecting value: line 1 column 13 (char 12)"),
         (
             {"lan": OTHER | {"dhcp_end": "10.45.0.1"}},
-            "/lan.json: dhcp_end: 10.45.0.1 is outside of 10.44.0.0/22: 10.44.0.1 to 10.44.3.254",
+            "/lan.json: dhcp_end: is outside of 10.44.0.0/22 (given 10.45.0.1; allowed 10.44.0.1 to 10.44.3.254)",
         ),
     ],
 )

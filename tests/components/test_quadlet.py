@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from nixwright.parts.containers import Container, Port
 from nixwright.parts.programs import containers_apply as program
+from nixwright.provisioning.derived import derived_files, parse
+from nixwright.provisioning.quadlet import quadlet_files
 from programs import need
+from provisioning_example import DEVICE, WHOLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +98,27 @@ def test_the_device_asks_quadlet_first(tmp_path: Path) -> None:
     for scope in ("rootful", "rootless"):
         with pytest.raises(program.RefusedError, match=re.escape(said)):
             program.understood("quadlet", tmp_path, scope)
+
+
+def test_what_a_device_is_told_quadlet_understands(tmp_path: Path) -> None:
+    """All that `config.toml` can say of containers, and the units that are named for it."""
+    need("quadlet")
+    config = parse(WHOLE.encode(), DEVICE)
+    named = json.loads(derived_files(config, DEVICE, dict.fromkeys(config.users, 20_000))["containers.json"])
+    for path, text in quadlet_files(config.containers, "/data/config").items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    for scope in ("rootful", "rootless"):
+        source = tmp_path / "containers" / scope
+        program.understood("quadlet", source, scope)
+        environment = os.environ | {"QUADLET_UNIT_DIRS": str(source)}
+        words = ["quadlet", "-dryrun", *(["-user"] if scope == "rootless" else [])]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        made = re.findall(r"^---(\S+)---$", done.stdout, flags=re.MULTILINE)
+        assert set(made) == {program.unit_of(file.name) for file in source.iterdir()}
+        assert {*named[scope]} <= {*made}
+        assert ("--network pasta" in done.stdout) == (scope == "rootless")
+        assert "0.0.0.0" not in done.stdout  # noqa: S104 - a published port is the device's own
 
 
 def test_the_names_of_units_are_those_that_quadlet_gives(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@
         RemainAfterExit = true;
         ExecStart = [
           "${pkgs.coreutils}/bin/install -d -m 0755 /data/containers"
-          "${pkgs.coreutils}/bin/install -d -m 0700 -o appsvc -g appsvc /data/containers/appsvc"
+          "${pkgs.coreutils}/bin/install -d -m 0700 -o appsvc -g appsvc /data/containers/appsvc /data/containers/appsvc/.config /data/containers/appsvc/.config/containers"
+          "${pkgs.coreutils}/bin/ln -sfn ${./rootless-storage.conf} /data/containers/appsvc/.config/containers/storage.conf"
         ];
       };
     };

@@ -33,6 +33,7 @@ else:
 # What any part can prove of the host in its VM without its disks, or in a container, joins one of these.
 BOOTS = "boots"  # a VM: a kernel, stage 1, generations
 SERVICES = "services"  # containers: what runs, and what others on the network see
+TOLD = "told"  # a VM: a device is told who it is, and runs what it is told
 
 MACHINE = "machine"  # the node that is the host itself; its log and shell say the host's own name
 NOT_AS_DESCRIBED = "is not as described"  # how the assertions end that a check's `holds` are made into

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from nixwright.bounds import Ge, Le
-from nixwright.checks.model import Difference
+from nixwright.checks.model import TOLD, Check, Difference, Sabotage
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
-from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
+from nixwright.nix.values import Apply, NixPath, Text, force, lib, pkgs
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
 from nixwright.parts.programs import containers_apply
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
+from nixwright.scenarios import containers as scenario
 from nixwright.unseen import independent
 
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ _PART = re.compile(r"/[^\x00-\x20\x7f:%]*")
 _ONLY_HERE = "127.0.0.1"
 _FIRST_ID, _IDS = 200_000, 65_536  # what the containers' own users are on the host
 _IMAGE_FIX = '"docker.io/library/nginx:1.29"'
+_STORAGE = "rootless-storage.conf"
+_ARCHIVE = "probe-image"
+_BUSYBOX: Value = {"name": "localhost/probe", "tag": "1", "copyToRoot": [pkgs.busybox]}
+_IMAGE_HERE = Difference(
+    "no image can be fetched here: one is brought",
+    {
+        f"environment.etc.{_ARCHIVE}.source": Apply(pkgs.dockerTools.buildImage, (_BUSYBOX,)),
+        "environment.systemPackages": [pkgs.curl],
+        "virtualisation.memorySize": 1536,
+        "virtualisation.diskSize": 2048,
+    },
+)
 
 
 @record
@@ -231,6 +244,8 @@ class Containers(Part):
     def _home(self) -> Iterator[Setting]:
         manager = f"user@{self.uid}.service"
         why = "the storage may be mounted late: without it no container starts, and nothing is written below it"
+        own = f"-o {self.user} -g {self.user}"
+        config = f"{self.home}/.config/containers"
         make: Value = {
             "requiredBy": [manager],
             "before": [manager],
@@ -240,7 +255,8 @@ class Containers(Part):
                 "RemainAfterExit": True,
                 "ExecStart": [
                     Text((pkgs.coreutils, f"/bin/install -d -m 0755 {self.storage}")),
-                    Text((pkgs.coreutils, f"/bin/install -d -m 0700 -o {self.user} -g {self.user} {self.home}")),
+                    Text((pkgs.coreutils, f"/bin/install -d -m 0700 {own} {self.home} {self.home}/.config {config}")),
+                    Text((pkgs.coreutils, "/bin/ln -sfn ", NixPath(f"./{_STORAGE}"), f" {config}/storage.conf")),
                 ],
             },
         }
@@ -272,7 +288,10 @@ class Containers(Part):
             yield self.set(path, f"/run/containers/told/{scope}", comment=why if not below else "")
 
     def files(self, context: Context) -> Iterator[File]:
-        """Variables of the declared containers, and the program for those that a device is told."""
+        """Where the user's storage is, variables of containers, and the program for those that a device is told."""
+        # from 6 on, Podman takes root's storage for everybody's where the user's own file does not say otherwise
+        lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{self.home}/.local/share/containers/storage"']
+        yield File(_STORAGE, "\n".join([*lines, f'runroot = "/run/user/{self.uid}/containers"', ""]))
         for container in self.declared:
             if container.environment:
                 lines = "".join(f"{name}={value}\n" for name, value in container.environment.items())
@@ -298,6 +317,38 @@ class Containers(Part):
     def in_vm(self, context: Context) -> Iterator[Difference]:
         """Nothing could be started."""
         yield Difference("images come from the network, which a check has not", without=[self.module])
+
+    def checks(self, context: Context) -> Iterator[Check]:
+        """Those that a device is told of run, and are taken back where they do not."""
+        told = context.fact(Provisioned)
+        if told is None:
+            return
+        yield Check(
+            TOLD,
+            "containers that it is told of run as they should, are taken back where they do not, and start at boot",
+            scenario.run_as_told,
+            {
+                "directory": told.directory,
+                "user": self.user,
+                "uid": self.uid,
+                "home": self.home,
+                "archive": f"/etc/{_ARCHIVE}",
+            },
+            keeps=[self.module],
+            differences=[_IMAGE_HERE],
+            sabotages=[
+                Sabotage(
+                    "not-found",
+                    "Quadlet does not find what a device is told",
+                    {f'environment.etc."containers/systemd/users/{self.uid}/told".source': force("/var/empty")},
+                ),
+                Sabotage(
+                    "storage-in-memory",
+                    "images do not outlast a boot",
+                    {"virtualisation.containers.storage.settings.storage.graphroot": force("/run/containers/lost")},
+                ),
+            ],
+        )
 
     def steps(self, context: Context) -> Iterator[Step]:
         """See that they run."""

@@ -20,6 +20,7 @@ from nixwright.parts.gateway_told import Told
 from nixwright.parts.lan_range import HOMES, LanRange, is_network, overlapping
 from nixwright.parts.named_link import NamedLink  # noqa: TC001 - records are built from their annotations
 from nixwright.parts.programs.gateway_apply import DHCP, DNS, NTP, TABLE, inbound_rules
+from nixwright.provisioning.model import LONGEST_DOMAIN
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.unseen import independent
@@ -117,6 +118,9 @@ class Gateway(Part):
                 yield Mistake(f"names[{index}]", "is no host name", repr(name), "a-z, 0-9 and -", '"gateway"')
         if not all(_LABEL.fullmatch(part) for part in self.domain.split(".")):
             yield Mistake("domain", "is no domain", repr(self.domain), "names with dots between", '"lan"')
+        elif len(self.domain) > LONGEST_DOMAIN:
+            what, given = "is too long: a host's name stands before it", f"{len(self.domain)} characters"
+            yield Mistake("domain", what, given, f"at most {LONGEST_DOMAIN}", '"lan"')
         for index, server in enumerate(self.time_servers):
             if not _SERVER.fullmatch(server):
                 allowed, fix = "a name or an address", '"pool.ntp.org"'

@@ -181,7 +181,7 @@ class Provisioning(Part):
             "directory": self.directory,
             "wan": "" if gateway is None else gateway.wan,
             "lan": lan,
-            "lan_address": at[0].partition("/")[0] if at else "",
+            "lan_cidr": at[0] if at else "",
             "ssh_port": 22 if server is None else server.port,
             "containers_user": next((user.name for user in context.all(ContainerUser)), ""),
             "reserved": [user.name for user in context.users],
@@ -205,12 +205,14 @@ class Provisioning(Part):
         """A device is told who it is, rightly and wrongly."""
         server = context.fact(SshServer)
         if server is not None:
-            yield from of_provisioning(self.directory, server.port)
+            device = self.device(context)
+            yield from of_provisioning(self.directory, server.port, str(device["seed"]), str(device["fresh"]))
 
     def steps(self, context: Context) -> Iterator[Step]:
         """Tell the device who it is."""
-        page = f"http://{self.device(context)['lan_address']}:{PAGE}/"
-        seed = self.device(context)["seed"]
+        device = self.device(context)
+        page = f"http://{str(device['lan_cidr']).partition('/')[0]}:{PAGE}/"
+        seed = device["seed"]
         ways = [*([f"as `{seed}`, on the boot partition of what was flashed"] if seed else []), "on a USB stick (vfat)"]
         ways += [f"on the page {page} from the LAN"] if context.fact(LanGateway) else []
         yield Step(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nixwright.checks.model import Check, Difference, Sabotage
-from nixwright.nix.values import force
+from nixwright.checks.model import TOLD, Check, Difference, Sabotage
+from nixwright.nix.values import force, pkgs
 from nixwright.scenarios import provisioned
 
 if TYPE_CHECKING:
@@ -24,8 +24,14 @@ _OWN_RESOLVER = Difference(
 )
 
 
-def of_provisioning(directory: str, ssh: int) -> Iterator[Check]:
-    """Yield the check of a device that is told who it is by a file."""
+_STICK = Difference(
+    "a USB stick is put in, and made there",
+    {"virtualisation.qemu.options": ["-device qemu-xhci"], "environment.systemPackages": [pkgs.dosfstools]},
+)
+
+
+def of_provisioning(directory: str, ssh: int, seed: str, fresh: str) -> Iterator[Check]:
+    """Yield the checks of a device that is told who it is by a file; `seed` and `fresh` as its program knows them."""
     unit = "systemd.services.provision-{}.serviceConfig.ExecStart"
     nothing = force("/run/current-system/sw/bin/true")
     yield Check(
@@ -44,4 +50,12 @@ def of_provisioning(directory: str, ssh: int) -> Iterator[Check]:
             ),
             Sabotage("no-recovery", "what a power cut left is not decided", {unit.format("recover"): nothing}),
         ],
+    )
+    yield Check(
+        TOLD,
+        "a stick tells a device who it is, and the boot partition's file does where a flash is fresh, before any stick",
+        provisioned.finds_who_it_is,
+        {"directory": directory, "seed": seed, "fresh": fresh},
+        differences=[_PROBE, _START, _STICK],
+        sabotages=[Sabotage("no-first-boot", "nobody looks for a stick", {unit.format("first-boot"): nothing})],
     )

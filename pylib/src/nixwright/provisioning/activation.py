@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _NUMBERS = "user-numbers.json"
 _LONGEST_WAIT = 3600
 _STEP = 1.0
+_LONGEST_WORD = 300  # characters of what a unit says
 # readable for whoever needs them: keys for sshd, which looks as the user; what programs of their own users read
 _OPEN = ("ssh-authorized-keys", "containers.json", "lan.json", "wan.json", "firewall.json", "health-required.json")
 
@@ -133,14 +134,14 @@ def _activate(device: Device, say: Callable[[str], None]) -> None:
     others = [unit for unit in others if unit not in (*required, *said.get("allow_degraded", []))]
     while missing := [unit for unit in required if not _is(unit, "is-active", device)]:
         if time.monotonic() > end:
-            raise ActivationError(f"not active in time: {', '.join(missing)}")
+            raise ActivationError(f"not active in time: {', '.join(missing)}{_look(missing, device)}")
         time.sleep(_STEP)
     settled = time.monotonic() + said.get("settle_seconds", 0)
     while True:
         lost = [unit for unit in required if not _is(unit, "is-active", device)]
         lost += [unit for unit in others if _is(unit, "is-failed", device)]
         if lost:
-            raise ActivationError(f"failed: {', '.join(lost)}")
+            raise ActivationError(f"failed: {', '.join(lost)}{_look(lost, device)}")
         if time.monotonic() >= settled:
             return
         time.sleep(_STEP)
@@ -150,8 +151,24 @@ def _failed(device: Device) -> str:
     """Return which of the units that apply the configuration failed, as a message ends."""
     argv = ["systemctl", "show", "--property=Requires", "--value", device.target]
     units = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
-    failed = [unit for unit in units if _is(unit, "is-failed", device)]
-    return f": {', '.join(failed)} failed" if failed else ""
+    failed = [f"{unit} failed{_last_word(unit)}" for unit in units if _is(unit, "is-failed", device)]
+    return f": {'; '.join(failed)}" if failed else ""
+
+
+def _last_word(unit: str) -> str:
+    """Return what a unit of ours said last before it failed, as a message ends."""
+    shown = ["systemctl", "show", "--property=InvocationID", "--value", unit]
+    invocation = subprocess.run(shown, capture_output=True, text=True, check=False).stdout.strip()
+    asked = ["journalctl", "--output=cat", "--lines=1", "--quiet", f"_SYSTEMD_INVOCATION_ID={invocation}"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False, errors="replace").stdout.strip()
+    return f": {said[:_LONGEST_WORD]}" if said else ""
+
+
+def _look(units: list[str], device: Device) -> str:
+    """Return where the reason is found, as a message ends: what a container says may be secret, and is not shown."""
+    user, name = device.containers_user, units[0].rpartition("@")[2]
+    rootless = bool(user) and units[0].startswith(f"{user}@")
+    return f"; why, `journalctl {'_SYSTEMD_USER_UNIT=' if rootless else '--unit='}{name}` says"
 
 
 def _is(unit: str, verb: str, device: Device) -> bool:

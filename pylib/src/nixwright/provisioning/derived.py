@@ -8,8 +8,9 @@ import re
 import tomllib
 from typing import TYPE_CHECKING
 
+from nixwright.provisioning.gateway_files import LanFile, given
 from nixwright.provisioning.lines import line_of, lines_of
-from nixwright.provisioning.model import Config
+from nixwright.provisioning.model import Config, InterfaceEntry
 from nixwright.provisioning.quadlet import quadlet_files, unit_of
 from nixwright.provisioning.rules import faults_of, pool_of
 from nixwright.provisioning.shape import MOST_FAULTS, Fault, RefusedError, read
@@ -144,41 +145,43 @@ def _required(config: Config, device: Device) -> list[str]:
     return [_running(config, device, name) for name in config.activation.required]
 
 
-def _lan_file(config: Config) -> dict[str, object] | None:
+def _lan_file(config: Config) -> dict[str, object]:
     entry, ntp = config.network.dnsmasq, config.network.ntp
-    made: dict[str, object] = {}
-    if entry is not None:
-        at = ipaddress.IPv4Interface(entry.gateway_cidr)
-        first, last = pool_of(entry)
-        made = {
-            "gateway_cidr": str(at),
-            "gateway_ip": str(at.ip),
-            "subnet": str(at.network),
-            "netmask": str(at.network.netmask),
-            "dhcp_start": str(first),
-            "dhcp_end": str(last),
-        }
-        said = {
-            "domain": entry.domain,
-            "hostname_pattern": entry.hostname_pattern,
-            "gateway_aliases": None if entry.gateway_aliases is None else list(entry.gateway_aliases),
-        }
-        made |= {key: value for key, value in said.items() if value is not None}
-    return made | ({"ntp_servers": list(ntp.servers)} if ntp else {}) or None
+    servers = ntp.servers if ntp else None
+    if entry is None:
+        return given(LanFile(ntp_servers=servers))
+    at = ipaddress.IPv4Interface(entry.gateway_cidr)
+    first, last = pool_of(entry)
+    return given(
+        LanFile(
+            gateway_cidr=str(at),
+            gateway_ip=str(at.ip),
+            subnet=str(at.network),
+            netmask=str(at.network.netmask),
+            dhcp_start=str(first),
+            dhcp_end=str(last),
+            domain=entry.domain,
+            hostname_pattern=entry.hostname_pattern,
+            gateway_aliases=entry.gateway_aliases,
+            ntp_servers=servers,
+        )
+    )
 
 
 def _wan_file(config: Config, device: Device) -> dict[str, object] | None:
     """What the WAN's interface says; what it leaves out, the network as a whole."""
     network = config.network
     entry = network.interfaces.get(device.wan)
-    said: dict[str, object] = {
-        "mode": entry.mode if entry else "dhcp",
-        "address": entry.address if entry else None,
-        "gateway": (entry.gateway if entry else None) or network.default_gateway,
-        "dns_servers": list((entry.dns_servers if entry else ()) or network.dns_servers),
-        "dns_search_domains": list((entry.dns_search_domains if entry else ()) or network.dns_search_domains),
-    }
-    made = {key: value for key, value in said.items() if value}
+    own = entry or InterfaceEntry("dhcp")
+    made = given(
+        InterfaceEntry(
+            own.mode,
+            own.address,
+            own.gateway or network.default_gateway,
+            own.dns_servers or network.dns_servers,
+            own.dns_search_domains or network.dns_search_domains,
+        )
+    )
     return made if entry or len(made) > 1 else None
 
 

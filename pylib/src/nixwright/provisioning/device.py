@@ -13,7 +13,7 @@ class Device:
     directory: str = "/data/config"
     wan: str = ""  # names of interfaces; empty: the host serves no LAN
     lan: str = ""
-    lan_address: str = ""  # of the LAN, where config.toml says nothing: "172.20.30.1"
+    lan_cidr: str = ""  # of the LAN, where config.toml says nothing: "172.20.30.1/24"
     ssh_port: int = 22
     containers_user: str = ""  # whose the rootless containers are
     reserved: tuple[str, ...] = ()  # users of the image
@@ -24,6 +24,11 @@ class Device:
     labels: tuple[str, ...] = ()  # of the disk's own partitions: no USB stick's
     sticks: str = "/dev/disk"  # by-label/ and by-partlabel/ are below it
     target: str = "provisioned.target"
+
+    @property
+    def lan_address(self) -> str:
+        """The gateway's address on the LAN, where config.toml says nothing."""
+        return self.lan_cidr.partition("/")[0]
 
 
 ALWAYS_RESERVED = (

@@ -17,6 +17,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nixwright.provisioning.plain_json import no_key_twice
 from nixwright.provisioning.shape import Fault, RefusedError
 from nixwright.provisioning.toml_text import toml_text
 
@@ -73,14 +74,6 @@ def edit_of(method: str, way: tuple[str, ...], body: bytes) -> Edit:
     if not isinstance(value, dict):
         raise RefusedError(Fault(way, "is no table", "", "an object of JSON"))
     return Edit(way, value, merges=method == "PATCH")
-
-
-def no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON, whose keys must differ."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return found
 
 
 def edited(data: bytes, edit: Edit) -> bytes:

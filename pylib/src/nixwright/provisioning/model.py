@@ -20,6 +20,7 @@ KEY_TYPES = (
 _SSH_KEY = rf"({'|'.join(k.replace('.', '[.]') for k in KEY_TYPES)}) [A-Za-z0-9+/]{{16,}}={{0,2}}( [!-~]( ?[!-~])*)?"
 
 Address: TypeAlias = Annotated[str, Matches(_IP, "an IPv4 address")]
+Addresses: TypeAlias = Annotated[tuple[Address, ...], Holds(once=True)]
 Cidr: TypeAlias = Annotated[
     str, Matches(rf"{_IP}/(3[0-2]|[12]?[0-9])", 'an IPv4 address with a prefix: "192.0.2.7/24"')
 ]
@@ -29,8 +30,20 @@ LanCidr: TypeAlias = Annotated[
 Domain: TypeAlias = Annotated[
     str, Matches(rf"{_LABEL}(\.{_LABEL})*", "names of a-z, 0-9 and -, with dots between", 253)
 ]
+LONGEST_DOMAIN = 253 - 64  # characters of a LAN's: any name of a host fits before it (RFC 1035)
+LanDomain: TypeAlias = Annotated[
+    str, Matches(rf"{_LABEL}(\.{_LABEL})*", "names of a-z, 0-9 and -, with dots between", LONGEST_DOMAIN)
+]
+Domains: TypeAlias = Annotated[tuple[Domain, ...], Holds(once=True)]
 Label: TypeAlias = Annotated[str, Matches(_LABEL, "a name of a-z, 0-9 and -", 63)]
+Labels: TypeAlias = Annotated[tuple[Label, ...], Holds(once=True)]
+MAC = "{mac}"
+MacName: TypeAlias = Annotated[
+    str,
+    Matches(r"([a-z0-9][a-z0-9-]*)?\{mac\}([a-z0-9-]*[a-z0-9])?", 'a name with {mac} in it: "gateway-{mac}"', 56),
+]
 Server: TypeAlias = Annotated[str, Matches(r"[A-Za-z0-9][A-Za-z0-9.:-]*", "a host's name or its address", 253)]
+Servers: TypeAlias = Annotated[tuple[Server, ...], Holds(1, once=True)]
 Port: TypeAlias = Annotated[int, Between(1, 65535)]
 Ports: TypeAlias = Annotated[tuple[Port, ...], Holds(once=True)]
 UserName: TypeAlias = Annotated[
@@ -39,7 +52,8 @@ UserName: TypeAlias = Annotated[
 InterfaceName: TypeAlias = Annotated[str, Matches("[a-z][a-z0-9]{0,14}", "an interface's name")]
 UnitName: TypeAlias = Annotated[str, Matches("[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", "A-Z, a-z, 0-9, _ and -")]
 UnitNames: TypeAlias = Annotated[tuple[UnitName, ...], Holds(once=True)]
-Line: TypeAlias = Annotated[str, Matches(_LINE, "one line, no control characters, no backslash at its end", 8192)]
+_LINE_SAID = "one line, no control characters, no backslash at its end"
+Line: TypeAlias = Annotated[str, Matches(_LINE, _LINE_SAID, 8192, secret=True)]
 Number: TypeAlias = Annotated[int, Between(-(2**63), 2**63 - 1)]
 Scalar: TypeAlias = Line | bool | Number | float
 # what a unit file says below a heading; an array is the key once for each entry
@@ -54,7 +68,9 @@ class UserEntry:
     """Someone who logs in by SSH. Who is an admin may become root, and sign another configuration."""
 
     admin: Annotated[bool, Named("isAdmin")] = False
-    ssh_key: Annotated[str, Matches(_SSH_KEY, "one public key of SSH: ssh-ed25519 AAAA... name", 8192)] = ""
+    ssh_key: Annotated[str, Matches(_SSH_KEY, "one public key of SSH: ssh-ed25519 AAAA... name", 8192, secret=True)] = (
+        ""
+    )
     shell: Literal["bash", "sh", "zsh"] = "bash"
 
 
@@ -65,8 +81,8 @@ class InterfaceEntry:
     mode: Literal["dhcp", "static"]
     address: Cidr | None = None
     gateway: Address | None = None
-    dns_servers: tuple[Address, ...] = ()
-    dns_search_domains: tuple[Domain, ...] = ()
+    dns_servers: Addresses = ()
+    dns_search_domains: Domains = ()
 
 
 @dataclass(frozen=True)
@@ -78,18 +94,16 @@ class DnsmasqEntry:
     interface: InterfaceName | None = None
     dhcp_start: Address | None = None
     dhcp_end: Address | None = None
-    domain: Domain | None = None
-    hostname_pattern: Annotated[
-        str | None, Matches(r"[a-z0-9-]*\{mac\}[a-z0-9-]*", 'a name with {mac} in it: "gateway-{mac}"', 56)
-    ] = None
-    gateway_aliases: tuple[Label, ...] | None = None
+    domain: LanDomain | None = None
+    hostname_pattern: MacName | None = None
+    gateway_aliases: Labels | None = None
 
 
 @dataclass(frozen=True)
 class NtpEntry:
     """Where the gateway has its time from."""
 
-    servers: Annotated[tuple[Server, ...], Holds(1, once=True)] = ("time.cloudflare.com",)
+    servers: Servers = ("time.cloudflare.com",)
 
 
 @dataclass(frozen=True)
@@ -119,8 +133,8 @@ class FirewallEntry:
 class NetworkEntry:
     """The network; what is left out is as the image has it."""
 
-    dns_servers: tuple[Address, ...] = ()
-    dns_search_domains: tuple[Domain, ...] = ()
+    dns_servers: Addresses = ()
+    dns_search_domains: Domains = ()
     default_gateway: Address | None = None
     interfaces: dict[InterfaceName, InterfaceEntry] = field(default_factory=dict)
     dnsmasq: DnsmasqEntry | None = None
@@ -144,7 +158,9 @@ class ActivationEntry:
 class UpgradeEntry:
     """Where updates of the whole system come from."""
 
-    server_url: Annotated[str, Matches(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", "an address with https://")]
+    server_url: Annotated[
+        str, Matches(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", "an address with https://", secret=True)
+    ]
 
 
 @dataclass(frozen=True)

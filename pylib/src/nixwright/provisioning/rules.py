@@ -8,8 +8,14 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from nixwright.provisioning.device import ALWAYS_RESERVED
-from nixwright.provisioning.lan import default_pool, is_special
+from nixwright.provisioning.lan import default_pool
 from nixwright.provisioning.model import PAGE
+from nixwright.provisioning.networks import (
+    apart_faults,
+    host_faults,
+    interface_faults,
+    pool_faults,
+)
 from nixwright.provisioning.quadlet import container_faults
 from nixwright.provisioning.shape import Fault
 
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nixwright.provisioning.device import Device
-    from nixwright.provisioning.model import ActivationEntry, Config, DnsmasqEntry, InboundEntry, InterfaceEntry
+    from nixwright.provisioning.model import ActivationEntry, Config, DnsmasqEntry, InboundEntry
     from nixwright.provisioning.shape import Way
 
 _SSH = b"\x00\x00\x00"
@@ -64,45 +70,16 @@ def _interfaces(config: Config, device: Device) -> Iterator[Fault]:
         if name not in names:
             yield Fault(way, "is no interface of this device", "", ", ".join(names) or "none")
             continue
-        if entry.mode == "dhcp" and entry.address is not None:
-            yield Fault((*way, "address"), "stands beside DHCP", "", 'mode = "static", or no address')
-        if entry.mode == "static":
-            yield from _static(way, entry)
+        found = [*interface_faults(way, entry)]
+        yield from found
         if name == device.lan:
             if entry.mode != "static" or lan is None or entry.address != lan.gateway_cidr:
                 allowed = 'mode = "static", address = what network.dnsmasq.gateway_cidr says'
                 yield Fault(way, "is not what network.dnsmasq says of the LAN", "", allowed)
             if entry.gateway or entry.dns_servers or entry.dns_search_domains:
                 yield Fault(way, "would be a way out: the LAN has none", "", "mode and address alone")
-        elif (
-            lan is not None
-            and entry.address is not None
-            and _network(entry.address).overlaps(_network(lan.gateway_cidr))
-        ):
-            yield Fault((*way, "address"), "is on a network that shares addresses with the LAN", entry.address)
-
-
-def _static(way: Way, entry: InterfaceEntry) -> Iterator[Fault]:
-    if entry.address is None:
-        yield Fault((*way, "address"), "is missing: the mode is static")
-        return
-    at = ipaddress.IPv4Interface(entry.address)
-    yield from _host((*way, "address"), at)
-    if entry.gateway is not None and (
-        ipaddress.IPv4Address(entry.gateway) not in at.network or entry.gateway == str(at.ip)
-    ):
-        yield Fault((*way, "gateway"), "is no other host of the interface's network", entry.gateway, str(at.network))
-
-
-def _network(text: str) -> ipaddress.IPv4Network:
-    return ipaddress.IPv4Interface(text).network
-
-
-def _host(way: Way, at: ipaddress.IPv4Interface) -> Iterator[Fault]:
-    """An address that a host can have: no network's own, no broadcast's, none of a special range."""
-    ends = (at.network.network_address, at.network.broadcast_address)
-    if is_special(at.ip) or (at.ip in ends and at.network.num_addresses > 2):  # noqa: PLR2004 - /31 has no ends
-        yield Fault(way, "is no host's address", str(at), "an address inside its network")
+        elif not found:
+            yield from apart_faults(way, entry.address, device.lan_cidr if lan is None else lan.gateway_cidr)
 
 
 def _lan(entry: DnsmasqEntry, device: Device) -> Iterator[Fault]:
@@ -112,13 +89,13 @@ def _lan(entry: DnsmasqEntry, device: Device) -> Iterator[Fault]:
     elif entry.interface not in (None, device.lan):
         yield Fault((*way, "interface"), "is not the LAN's", "", f'"{device.lan}"')
     at = ipaddress.IPv4Interface(entry.gateway_cidr)
-    found = [*_host((*way, "gateway_cidr"), at)]
+    found = [*host_faults((*way, "gateway_cidr"), at)]
     yield from found
     if (entry.dhcp_start is None) != (entry.dhcp_end is None):
         alone = "dhcp_start" if entry.dhcp_end is None else "dhcp_end"
         yield Fault((*way, alone), "stands alone", "", "dhcp_start and dhcp_end, or neither")
     elif not found:
-        yield from _pool(way, at, pool_of(entry))
+        yield from pool_faults(way, at, pool_of(entry))
 
 
 def pool_of(entry: DnsmasqEntry) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
@@ -126,20 +103,6 @@ def pool_of(entry: DnsmasqEntry) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4A
     if entry.dhcp_start is None or entry.dhcp_end is None:
         return default_pool(ipaddress.IPv4Interface(entry.gateway_cidr))
     return ipaddress.IPv4Address(entry.dhcp_start), ipaddress.IPv4Address(entry.dhcp_end)
-
-
-def _pool(
-    way: Way, at: ipaddress.IPv4Interface, pool: tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]
-) -> Iterator[Fault]:
-    low, high = at.network[1], at.network[-2]
-    best = " to ".join(map(str, default_pool(at)))
-    for key, end in zip(("dhcp_start", "dhcp_end"), pool, strict=True):
-        if not low <= end <= high:
-            yield Fault((*way, key), f"is outside of {at.network}", str(end), f"{low} to {high}")
-    if pool[0] > pool[1]:
-        yield Fault((*way, "dhcp_start"), "comes after dhcp_end", f"{pool[0]} to {pool[1]}", best)
-    elif pool[0] <= at.ip <= pool[1]:
-        yield Fault((*way, "dhcp_start"), f"the pool has the gateway's own address, {at.ip}", "", best)
 
 
 def _ports(inbound: InboundEntry, device: Device) -> Iterator[Fault]:

@@ -39,11 +39,12 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Matches:
-    """A text that a regular expression matches as a whole; `allowed` says so in words."""
+    """A text that a regular expression matches as a whole; `allowed` says so in words. No message shows a `secret`."""
 
     pattern: str
     allowed: str
     longest: int = 1024
+    secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class Fault:
     what: str
     given: str = ""
     allowed: str = ""
+
+    def line(self) -> str:
+        """Return the fault on one line."""
+        more = [f"{name} {said}" for name, said in (("given", self.given), ("allowed", self.allowed)) if said]
+        told = f" ({'; '.join(more)})" if more else ""
+        return f"{self.place()}: {self.what}{told}".removeprefix(": ")
 
     def place(self) -> str:
         """Return the way as one reads it: `network.dns_servers[0]`."""
@@ -254,7 +261,8 @@ def _read_scalar(kind: Any, bounds: tuple[Any, ...], value: object, way: Way, fa
             if len(value) > bound.longest:
                 faults.append(Fault(way, "is too long", f"{len(value)} characters", f"at most {bound.longest}"))
             elif not re.fullmatch(bound.pattern, value):
-                faults.append(Fault(way, "is not of the form that it must have", "", bound.allowed))
+                given = "" if bound.secret else short(value)
+                faults.append(Fault(way, "is not of the form that it must have", given, bound.allowed))
     return value
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nixwright.provisioning.activation import take
 from nixwright.provisioning.bundle import LIMITS
 from nixwright.provisioning.derived import SOURCE, WrongConfigError
-from nixwright.provisioning.shape import Fault, RefusedError
+from nixwright.provisioning.shape import RefusedError
 from nixwright.provisioning.store import ActivationError, current
 
 if TYPE_CHECKING:
@@ -29,13 +29,8 @@ def told_wrong(error: RefusedError | ActivationError) -> str:
     if isinstance(error, WrongConfigError):
         return error.report()
     if isinstance(error, RefusedError):
-        return "\n".join(_one_wrong(fault) for fault in error.faults)
+        return "\n".join(fault.line() for fault in error.faults)
     return f"the configuration does not work and was taken back: {error}"
-
-
-def _one_wrong(fault: Fault) -> str:
-    place = f"{fault.place()}: " if fault.way else ""
-    return f"{place}{fault.what} {fault.given}".strip() + (f" (allowed: {fault.allowed})" if fault.allowed else "")
 
 
 def import_first(device: Device, run: Path, say: Callable[[str], None], *, wait: bool) -> bool:

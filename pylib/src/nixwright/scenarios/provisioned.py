@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from nixwright.scenarios.driver import seconds
+
 if TYPE_CHECKING:
-    from nixwright.scenarios.driver import BaseMachine
+    from nixwright.scenarios.driver import BaseMachine, QemuMachine
 
 # the container is a unit that the check brings: what runs it is not what is looked at here
 CONFIG = """\
@@ -67,3 +70,65 @@ def is_told_who_it_is(machine: BaseMachine, *, directory: str, ssh: int) -> None
     machine.succeed(f'echo \'{{"from": {before}, "to": {now}}}\' > {directory}/pending')
     machine.succeed("systemctl restart provision-recover", "systemctl restart provisioned.target")
     machine.succeed(f"cmp {first} {live}", "id bob", f"test ! -e {directory}/pending")
+
+
+def finds_who_it_is(machine: QemuMachine, *, directory: str, seed: str, fresh: str) -> None:
+    """A stick tells a device who it is; the boot partition's file does at the first boot of a flash, and then first.
+
+    `seed` is that file, empty for none; `fresh` is there at such a boot.
+    """
+    machine.wait_for_unit("multi-user.target")
+    machine.wait_for_unit("provision-first-boot.service")
+    live, stick, at = f"{directory}/config.toml", "/dev/disk/by-label/STICK", "/run/stick"
+    machine.succeed("ssh-keygen -q -t ed25519 -N '' -f /root/key")
+    key = " ".join(machine.succeed("cat /root/key.pub").split()[:2])
+    right = CONFIG.format(key=key, unit="probe", more="", seconds=300)
+    texts = {
+        "wrong": CONFIG.format(key=key, unit="probe", more='[users.root]\nshell = "fish"\n', seconds=300),
+        "right": right,
+        "seed": right.replace("[users.eva]", "[users.sam]"),
+    }
+    for name, text in texts.items():
+        machine.succeed(f"printf %s {shlex.quote(text)} > /root/{name}.toml")
+    if seed:  # of a device that was flashed long ago, it is not looked at
+        machine.succeed(f"mkdir -p {PurePosixPath(seed).parent}", f"cp /root/seed.toml {seed}")
+
+    plug(machine)
+    machine.wait_until_succeeds("ls /dev/disk/by-id/usb-*", timeout=seconds(900))
+    machine.succeed("mkfs.vfat -n STICK /dev/disk/by-id/usb-*")
+    machine.wait_until_succeeds(f"test -e {stick}", timeout=seconds(900))
+    for name in ("wrong", "right"):
+        machine.succeed(f"mount --mkdir {stick} {at}", f"cp /root/{name}.toml {at}/config.toml", f"umount {at}")
+        unplug(machine, stick)
+        plug(machine)
+        if name == "wrong":
+            said = "grep -q '^config.toml:8  users.root.shell: ' /run/provision/refused"
+            machine.wait_until_succeeds(said, timeout=seconds(900))
+            machine.fail(f"test -e {live}")
+    machine.wait_until_succeeds(f"cmp /root/right.toml {live}", timeout=seconds(900))
+    machine.wait_until_succeeds("systemctl show -P ActiveState provision-first-boot | grep -x inactive")
+    machine.succeed("id eva", "test ! -e /run/provision/refused")
+    machine.fail("getent passwd sam")
+    if seed:
+        # a flash begins like this: nothing was told, and the mark is there
+        machine.succeed(f"rm -r {directory}/current {directory}/generations")
+        machine.succeed(f"mkdir -p {PurePosixPath(fresh).parent}", f"touch {fresh}")
+        machine.succeed("systemctl restart provision-first-boot")
+        machine.wait_until_succeeds(f"cmp /root/seed.toml {live}", timeout=seconds(900))
+        machine.wait_until_succeeds("id sam", timeout=seconds(900))
+
+
+def plug(machine: QemuMachine) -> None:
+    """Put a USB stick in: what it holds is kept while it is out."""
+    image = machine.state_dir / "stick.img"
+    if not image.exists():
+        with image.open("wb") as file:
+            file.truncate(16 << 20)
+    machine.send_monitor_command(f"drive_add 0 if=none,id=stick,format=raw,file={image}")
+    machine.send_monitor_command("device_add usb-storage,id=stick,drive=stick,removable=on")
+
+
+def unplug(machine: QemuMachine, link: str) -> None:
+    """Take it out."""
+    machine.send_monitor_command("device_del stick")
+    machine.wait_until_fails(f"test -e {link}", timeout=seconds(900))

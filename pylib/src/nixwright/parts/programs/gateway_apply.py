@@ -1,7 +1,7 @@
 """Make the gateway what its device was told: LAN range, names, time, WAN address, and who gets in.
 
 `gateway-apply.py HOST CONFIG`: HOST is a TOML file with what the host file says, CONFIG the directory with what the
-device was told (lan.json, wan.json, firewall.json; docs/provisioning.md of nixwright has their shapes). All of it is
+device was told (lan.json, wan.json, firewall.json: `nixwright.provisioning.gateway_files`). All of it is
 checked and planned before anything is written. What is wrong is told with its place, and what runs goes on as it was.
 """
 
@@ -17,46 +17,42 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nixwright.parts.programs.gateway_values import LONGEST, MAC, SHAPES, interface, told
+from nixwright.provisioning.gateway_files import FILES, given, told
+from nixwright.provisioning.networks import apart_faults, gateway_names
 
 TABLE = "gateway"
 DHCP, DNS, NTP = 67, 53, 123
 TOLD = ("config.toml", "admin-signers")  # a device with one of them was told who it is
 
 
-class RefusedError(Exception):
+class WrongError(Exception):
     """What was told is wrong: a line for each mistake, `file: place: what`."""
 
 
 def everything(host: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Return what holds: what the device was told, and the host file's own for the rest; RefusedError."""
+    """Return what holds: what the device was told, and the host file's own for the rest; WrongError."""
     if not directory.is_dir():
-        raise RefusedError(f"{directory}: is not there: the data partition is not mounted, or not as it should be")
+        raise WrongError(f"{directory}: is not there: the data partition is not mounted, or not as it should be")
     wrong: list[str] = []
-    found = {name: told(directory, name, wrong) for name in SHAPES}
-    inbound = (found["firewall"] or {}).get("inbound", {})
-    if host["page"] in inbound.get("wan", {}).get("tcp", []):
+    found = {name: told(directory, name, wrong) for name in FILES}
+    scopes = vars(found["firewall"].inbound) if found["firewall"] else {}
+    inbound = {scope: vars(ports) for scope, ports in scopes.items() if ports is not None}
+    if host["page"] in inbound.get("wan", {}).get("tcp", ()):
         what = f"{host['page']} is the page that provisions the device: it is for the LAN alone"
         wrong.append(f"{directory}/firewall.json: inbound.wan.tcp: {what}")
-    lan = host["lan"] | (found["lan"] or {})
-    at, wan = interface(str(lan["gateway_cidr"])), found["wan"] or {}
-    if not wrong and "address" in wan and wan["address"].network.overlaps(at.network):
-        wrong.append(f"{directory}/wan.json: address: {wan['address']} overlaps the LAN, {at.network}")
-    names = names_of(lan, host["name"], "0" * 12)
-    long = [name for name in names if len(f"{name}.{lan['domain']}") > LONGEST]
-    wrong += [f"{directory}/lan.json: domain: is too long, with {name} before it" for name in long]
+    own, wan = given(found["lan"]) if found["lan"] else {}, given(found["wan"]) if found["wan"] else {}
+    lan = host["lan"] | own
+    if not wrong:
+        apart = apart_faults((), wan.get("address"), lan["gateway_cidr"])
+        wrong += [f"{directory}/wan.json: {fault.line()}" for fault in apart]
     if wrong:
-        raise RefusedError("\n".join(wrong))
-    moved = "gateway_cidr" in (found["lan"] or {})
-    return {"lan": lan, "wan": found["wan"], "inbound": host["inbound"] | inbound, "moved": moved}
+        raise WrongError("\n".join(wrong))
+    return {"lan": lan, "wan": wan, "inbound": host["inbound"] | inbound, "moved": "gateway_cidr" in own}
 
 
 def names_of(lan: dict[str, Any], own: str, mac: str) -> list[str]:
-    """Return the gateway's names: its own, or the pattern with its MAC address, and its aliases."""
-    name = own
-    if "hostname_pattern" in lan and mac:
-        name = lan["hostname_pattern"].replace(MAC, mac)
-    return list(dict.fromkeys((name, *lan["gateway_aliases"])))
+    """Return the gateway's names, where its MAC address is known."""
+    return gateway_names(own, lan.get("hostname_pattern"), lan["gateway_aliases"], mac)
 
 
 def dnsmasq(lan: dict[str, Any], names: list[str]) -> str:
@@ -174,14 +170,14 @@ def write(file: Path, content: str | None) -> None:
 
 
 def run(*words: str, stdin: str | None = None) -> None:
-    """Run a program; RefusedError with the first line of what it says where it fails."""
+    """Run a program; WrongError with the first line of what it says where it fails."""
     try:
         done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=90)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RefusedError(f"{' '.join(words)}: {error}") from error
+        raise WrongError(f"{' '.join(words)}: {error}") from error
     if done.returncode:
         said = next((line.strip() for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}")
-        raise RefusedError(f"{' '.join(words)}: {said}")
+        raise WrongError(f"{' '.join(words)}: {said}")
 
 
 def runs(service: str) -> bool:
@@ -199,7 +195,7 @@ def wake(services: list[str]) -> None:
 
 
 def apply(host: dict[str, Any], directory: Path, root: Path, *, booting: bool) -> list[str]:
-    """Make the gateway what it was told; return what changed. With RefusedError everything is as it was."""
+    """Make the gateway what it was told; return what changed. With WrongError everything is as it was."""
     holds = everything(host, directory)
     files = planned(host, holds, root)
     # one that is being provisioned for the first time is told, too: who finds the page on the WAN must not stay in
@@ -214,14 +210,14 @@ def apply(host: dict[str, Any], directory: Path, root: Path, *, booting: bool) -
         if not booting:
             wake(services)
         run("nft", "-f", "-", stdin=rules)
-    except (OSError, RefusedError) as error:
+    except (OSError, WrongError) as error:
         for file in changed:
             write(file, before[file])
         if not booting:
             for service in services:
-                with suppress(RefusedError):  # the first failure is the one that is told
+                with suppress(WrongError):  # the first failure is the one that is told
                     wake([service])
-        raise RefusedError(str(error)) from error
+        raise WrongError(str(error)) from error
     return [str(file) for file in changed]
 
 
@@ -241,7 +237,7 @@ def main() -> None:
             host = tomllib.loads(given.host.read_text("utf-8"))
             for file in apply(host, given.config, given.root, booting=given.booting):
                 print(f"[gateway-apply] changed {file}")  # noqa: T201 - the journal reads it
-        except RefusedError as error:
+        except WrongError as error:
             sys.exit("\n".join(f"[gateway-apply] {line}" for line in str(error).splitlines()))
 
 

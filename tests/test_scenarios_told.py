@@ -52,7 +52,7 @@ RUNS = {"grep -v 127.0.0.1": [True, False], "provision import": [True, False, Fa
 
 def test_a_device_finds_who_it_is_on_a_stick_and_on_a_fresh_flash(tmp_path: Path) -> None:
     machine = Machine(FIRST, tmp_path)
-    provisioned.finds_who_it_is(machine, **FLASH)  # type: ignore[arg-type]
+    provisioned.finds_who_it_is(machine, **FLASH)
     assert (tmp_path / "stick.img").stat().st_size == 16 << 20
     asked = [c for c in machine.commands if c.startswith("monitor")]
     plug = f"monitor drive_add 0 if=none,id=stick,format=raw,file={tmp_path}/stick.img"
@@ -64,7 +64,7 @@ def test_a_device_finds_who_it_is_on_a_stick_and_on_a_fresh_flash(tmp_path: Path
     assert any("cmp /root/seed.toml" in c for c in machine.commands[told:])
     # a host without an overlay has no such file
     alone = Machine(FIRST, tmp_path)
-    provisioned.finds_who_it_is(alone, directory=DIRECTORY, seed="", fresh="")  # type: ignore[arg-type]
+    provisioned.finds_who_it_is(alone, directory=DIRECTORY, seed="", fresh="")
     assert not [c for c in alone.commands if "seed.toml /" in c or "touch" in c]
 
 
@@ -81,12 +81,12 @@ def test_a_device_finds_who_it_is_on_a_stick_and_on_a_fresh_flash(tmp_path: Path
 )
 def test_a_device_that_does_not_fails(answers: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
-        provisioned.finds_who_it_is(Machine(answers | FIRST | answers, tmp_path), **FLASH)  # type: ignore[arg-type]
+        provisioned.finds_who_it_is(Machine(answers | FIRST | answers, tmp_path), **FLASH)
 
 
 def test_containers_run_as_they_should(tmp_path: Path) -> None:
     machine = Machine(RUNS, tmp_path)
-    containers.run_as_told(machine, **APPSVC)  # type: ignore[arg-type]
+    containers.run_as_told(machine, **APPSVC)
     after = machine.commands[machine.commands.index(next(c for c in machine.commands if "unknown" in c)) :]
     assert machine.calls.count("shutdown") == 1
     assert [c for c in after if "8082" in c and "curl" in c]
@@ -109,7 +109,7 @@ def test_containers_run_as_they_should(tmp_path: Path) -> None:
 )
 def test_containers_that_do_not_fail_it(answers: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
-        containers.run_as_told(Machine(answers | RUNS | answers, tmp_path), **APPSVC)  # type: ignore[arg-type]
+        containers.run_as_told(Machine(answers | RUNS | answers, tmp_path), **APPSVC)
 
 
 def test_what_the_checks_tell_a_device_is_what_they_say_of_it(tmp_path: Path) -> None:

@@ -290,8 +290,8 @@ class Containers(Part):
     def files(self, context: Context) -> Iterator[File]:
         """Where the user's storage is, variables of containers, and the program for those that a device is told."""
         # from 6 on, Podman takes root's storage for everybody's where the user's own file does not say otherwise
-        lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{self.home}/.local/share/containers/storage"']
-        yield File(_STORAGE, "\n".join([*lines, f'runroot = "/run/user/{self.uid}/containers"', ""]))
+        storage = ["[storage]", 'driver = "overlay"', f'graphroot = "{self.home}/.local/share/containers/storage"']
+        yield File(_STORAGE, "\n".join([*storage, f'runroot = "/run/user/{self.uid}/containers"', ""]))
         for container in self.declared:
             if container.environment:
                 lines = "".join(f"{name}={value}\n" for name, value in container.environment.items())

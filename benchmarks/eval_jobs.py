@@ -36,7 +36,7 @@ JOBS, SECONDS = 2000, 0.14  # 22-many-one-worker, its fastest run
 REAL_CPU = 0.34 + 0.39  # seconds, user and system, of its run on an empty store
 RATE, PERCENT, GROWTH_KIB = 50_000, 5, 2048  # the bars
 OPTIONS = EvalOptions(source=File("jobs.nix"))
-# A stand-in: the recorded lines, numbered, in bursts so that all take the given time.
+# A stand-in: the recorded lines, numbered, each flushed as the real program does, so that all take the given time.
 PROGRAM = """
 import sys, time
 count, seconds = int(sys.argv[1]), float(sys.argv[2])
@@ -44,8 +44,8 @@ line = open(sys.argv[3], "rb").read()
 begin = time.monotonic()
 for n in range(count):
     sys.stdout.buffer.write(line.replace(b"@N@", str(n).encode()))
+    sys.stdout.buffer.flush()
     if n % 50 == 0:
-        sys.stdout.buffer.flush()
         time.sleep(max(0.0, begin + seconds * n / count - time.monotonic()))
 """
 

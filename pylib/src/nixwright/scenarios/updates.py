@@ -84,7 +84,8 @@ def first_boot(machine: QemuMachine, *, slots: dict[str, list[int]], disk: str) 
     power_on(machine)
     wait_for_boot(machine)
     lines = "".join(f"start={start}MiB, size={size}MiB, name={name}\\n" for name, (start, size) in slots.items())
-    machine.succeed(f"printf 'label: gpt\\n{lines}' | sfdisk --quiet --wipe always {disk} >&2; udevadm settle")
+    machine.succeed(f"printf 'label: gpt\\n{lines}' | sfdisk --quiet --wipe always {disk} >&2")
+    machine.succeed("udevadm settle --timeout=1800", timeout=seconds(1900))
 
 
 def configured(machine: QemuMachine) -> configparser.ConfigParser:

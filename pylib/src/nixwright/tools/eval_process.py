@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 CHUNK = 1 << 18  # bytes read at once; the pipe stays full, and the program waits, while the caller is busy
+GATHER, FEW = 0.002, 1 << 14  # seconds until the next read where so few bytes came: each line is flushed by itself
 TICK = 1.0  # seconds between two looks at a program that says nothing
 BEGIN = 1024  # bytes that are kept of a line that is too long
 MANY = 100  # such lines that are kept
@@ -54,6 +55,7 @@ class Program:
 
     limits: Limits
     process: asyncio.subprocess.Process
+    pipe: int
     status: int | None = None
     why: str = "left"
     unfinished: bytes = b""
@@ -72,6 +74,8 @@ class Program:
         """Yield the whole lines as they come, some at a time, each without its newline."""
         rest, skipping = bytearray(), False
         while chunk := await self._read():
+            if len(chunk) < FEW:  # let some lines come together
+                await asyncio.sleep(GATHER)
             whole, newline, last = chunk.rpartition(b"\n")
             if newline:
                 lines = whole.split(b"\n")
@@ -99,15 +103,13 @@ class Program:
 
     async def _read(self) -> bytes:
         """Read what is there, at most a chunk; nothing at the end, or when a limit was met and the program ended."""
-        stream = self.process.stdout
-        assert stream is not None  # noqa: S101 - it was asked for
         waiting = time.monotonic()
         while self.why == "left":
             if self._over(waiting):
                 break
             try:
                 async with asyncio.timeout(min(TICK, self.limits.silence, self.limits.stuck)):
-                    chunk = await stream.read(CHUNK)
+                    chunk = await _next(self.pipe)
                     if chunk:
                         self._heard = time.monotonic()
                         return chunk
@@ -165,46 +167,64 @@ async def running(  # noqa: PLR0913 - all that a program may need
     program = shutil.which(line[0], path=environment.get("PATH", os.defpath))
     if program is None:
         raise NotInstalledError(f"{line[0]} is not on PATH")
+    pipe, theirs = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
             *leash(),
             program,
             *line[1:],
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=theirs,
             stderr=asyncio.subprocess.STDOUT if merged else asyncio.subprocess.PIPE,
             limit=CHUNK,
             start_new_session=True,
             env=environment,
             cwd=directory,
         )
-    except OSError as e:
-        raise ToolError(f"{line[0]} cannot be started: {e.strerror}") from e
-    run = Program(limits, process)
+    except BaseException as e:
+        os.close(pipe)
+        if isinstance(e, OSError):
+            raise ToolError(f"{line[0]} cannot be started: {e.strerror}") from e
+        raise
+    finally:
+        os.close(theirs)
+    run = Program(limits, process, pipe)
     listener = asyncio.create_task(run.listen())
     try:
         yield run
     finally:
         if grace and process.returncode is None:
-            await asyncio.shield(asyncio.create_task(_ask_to_end(process, grace)))
+            await asyncio.shield(asyncio.create_task(_ask_to_end(run, grace)))
         kill_group(process.pid)
         # What left the group could hold the streams open for ever: wait for a moment only.
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await asyncio.gather(process.wait(), listener)
         listener.cancel()
+        os.close(pipe)
         run.seconds = time.monotonic() - run._started  # noqa: SLF001 - our own record
 
 
-async def _ask_to_end(process: asyncio.subprocess.Process, grace: float) -> None:
+async def _ask_to_end(run: Program, grace: float) -> None:
     """Ask a program to end, and wait for that a while; what it still says is read and thrown away."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(run.process.pid, signal.SIGINT)
     with suppress(TimeoutError):
         async with asyncio.timeout(grace):
-            while process.stdout is not None and await process.stdout.read(CHUNK):
+            while await _next(run.pipe):
                 pass
-            await process.wait()
+            await run.process.wait()
+
+
+async def _next(pipe: int) -> bytes:
+    """Return what comes next through a pipe, at most a chunk; nothing at its end."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pipe, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(pipe)
+    return os.read(pipe, CHUNK)
 
 
 def kill_group(group: int) -> None:

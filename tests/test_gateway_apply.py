@@ -239,6 +239,7 @@ SHARES = "is on a network that shares addresses with the LAN"
 HAS = "the pool has the gateway's own address"
 UNKNOWN = "is not one of those that are known"
 MAC_NAME = 'a name with {mac} in it: "gateway-{mac}"'
+NO_NUMBER, NUMBER = "is no whole number", "allowed a whole number, without quotes"
 WORDS = '"dhcp", "static"'
 FORM = "is not of the form that it must have"
 TOGETHER = "is missing (allowed gateway_cidr, dhcp_start, dhcp_end come together)"
@@ -266,8 +267,8 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
             "firewall.json: inbound.wan.tcp[1]: is there twice",
             "firewall.json: inbound.wan.tcp[2]: is out of range (given 0; allowed 1 to 65535)",
             "firewall.json: inbound.wan.tcp[3]: is out of range (given 65536; allowed 1 to 65535)",
-            "firewall.json: inbound.wan.tcp[4]: is no whole number (given a boolean; allowed a whole number)",
-            "firewall.json: inbound.wan.tcp[5]: is no whole number (given a string; allowed a whole number)",
+            f"firewall.json: inbound.wan.tcp[4]: {NO_NUMBER} (given a boolean; {NUMBER})",
+            f"firewall.json: inbound.wan.tcp[5]: {NO_NUMBER} (given a string; {NUMBER})",
         ],
     ),
     "page_on_wan": (
@@ -341,7 +342,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"wan": {"mode": "dhcp", "address": "192.0.2.7/24"}},
         ['wan.json: address: stands beside DHCP (given 192.0.2.7/24; allowed mode = "static", or no address)'],
     ),
-    "no_mode": ({"wan": {}}, ["wan.json: mode: is missing"]),
+    "no_mode": ({"wan": {}}, [f"wan.json: mode: is missing (allowed {WORDS})"]),
     "gateway_elsewhere": (
         {"wan": {"mode": "static", "address": "192.0.2.7/24", "gateway": "198.51.100.1"}},
         ["wan.json: gateway: is no other host of the interface's network (given 198.51.100.1; allowed 192.0.2.0/24)"],
@@ -353,7 +354,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "several_files": (
         {"lan": {"domain": 1}, "wan": {"mode": "ppp"}, "firewall": {"inbound": []}},
         [
-            "lan.json: domain: is no string (given a whole number; allowed a string)",
+            "lan.json: domain: is no string (given a whole number; allowed a text in quotes)",
             'wan.json: mode: is not one of those that are known (given "ppp"; allowed "dhcp", "static")',
             "firewall.json: inbound: is no table (given an array; allowed a table)",
         ],

@@ -10,7 +10,7 @@ from nixwright.cli.main import main
 from nixwright.errors import NixwrightError
 from nixwright.tools.provision_client import Device
 from programs import need
-from provisioning_example import SECRET, SMALL, WHOLE
+from provisioning_example import SECRET, SMALL, WHOLE, archive
 from provisioning_server import key, put, server, until
 from test_parts_provisioning import HOST
 
@@ -26,6 +26,9 @@ the configuration is in force
 """
 
 
+RIGHT = "the configuration is right; whether it fits a host, --host hosts/NAME.py says\n"
+
+
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     status = main(["provision", *words])
     said = capsys.readouterr()
@@ -34,7 +37,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 def test_what_the_device_would_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     right = put(tmp_path / "right.toml", WHOLE)
-    assert run(capsys, "validate", str(right)) == (0, "the configuration is right\n", "")
+    assert run(capsys, "validate", str(right)) == (0, RIGHT, "")
     wrong = put(tmp_path / "wrong.toml", WHOLE.replace('shell = "zsh"', 'shell = "fish"').replace("[80, 443]", "[80]"))
     status, out, told = run(capsys, "validate", str(wrong))
     assert (status, out) == (2, "")
@@ -76,7 +79,7 @@ def test_a_bundle_is_the_same_each_time_and_read_back(
     (files / "www" / "index.html").touch()
     assert run(capsys, "bundle", str(source), "--files", str(files), "-o", str(output))[0] == 0
     assert output.read_bytes() == first
-    assert run(capsys, "validate", str(output))[:2] == (0, "the configuration is right\n")
+    assert run(capsys, "validate", str(output))[:2] == (0, RIGHT)
     if end == ".tar.gz":
         with tarfile.open(output) as tar:
             assert {m.name: oct(m.mode) for m in tar} == {
@@ -159,3 +162,17 @@ def test_a_device_is_given_one_over_ssh(
     assert run(capsys, "push", str(source), "--to", "ssh://eva@gw")[0] == 2
     assert main(["provision", "push", str(source), "--to", "ssh://-oProxyCommand=x"]) == 2
     assert "is no address for SSH" in capsys.readouterr().err
+
+
+def test_what_is_no_source_is_told_as_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = tmp_path / "site.tar"
+    plain.write_bytes(archive({"config.toml": SMALL.encode()}))
+    zipped = tmp_path / "site.zip"
+    zipped.write_bytes(b"PK\x03\x04" + bytes(40))
+    for path in (plain, zipped):
+        status, _, err = run(capsys, "validate", str(path))
+        assert status == 2
+        assert err.startswith(f"{path}: is an archive of another kind; config.toml, .tar.gz or .tar.zst\n")
+    right = put(tmp_path / "config.toml", SMALL)
+    words = ["push", str(right), "--to", "10.0.0.1", "--key", str(tmp_path / "none")]
+    assert "there is no such key of SSH: ssh-keygen -t ed25519 makes one" in run(capsys, *words)[2]

@@ -208,10 +208,11 @@ def test_what_the_command_cannot_do(
 
 def test_what_would_be_asked_for_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = put(tmp_path / "config.toml", SMALL)
-    words = ["provision", "push", str(config), "--to", "10.0.0.1", "--key", "id", "--dry-run", "--only", "users.ada"]
+    id_ = str(put(tmp_path / "id", "a key, which a dry run leaves alone"))
+    words = ["provision", "push", str(config), "--to", "10.0.0.1", "--key", id_, "--dry-run", "--only", "users.ada"]
     assert main(words) == 0
-    assert capsys.readouterr().out == "PUT http://10.0.0.1:8080/config/users/ada, signed by id\n"
+    assert capsys.readouterr().out == f"PUT http://10.0.0.1:8080/config/users/ada, signed by {id_}\n"
     assert main([*words[:4], "ssh://ada@10.0.0.1", "--only", "users.ada"]) == 2
     assert "a table alone goes to the device's page" in capsys.readouterr().err
-    assert main(["provision", "push", "--to", "10.0.0.1", "--key", "id"]) == 2
+    assert main(["provision", "push", "--to", "10.0.0.1", "--key", id_]) == 2
     assert "SOURCE is missing" in capsys.readouterr().err

@@ -88,7 +88,8 @@ def _with_source(args: argparse.Namespace, device: Device) -> int:
     config = _read(args.source, device)
     if args.action == "push":
         return _push(args, config, device)
-    sys.stdout.write("the configuration is right\n")
+    unsure = "" if args.host is not None else "; whether it fits a host, --host hosts/NAME.py says"
+    sys.stdout.write(f"the configuration is right{unsure}\n")
     return 0
 
 
@@ -188,6 +189,8 @@ def _push(args: argparse.Namespace, config: Config, device: Device) -> int:
 def _page(args: argparse.Namespace) -> provision_client.Device:
     if args.key is None:
         raise NixwrightError("--key is missing: a device takes what an admin of it signs, and nothing else")
+    if not args.key.is_file():
+        raise NixwrightError(f"{args.key}: there is no such key of SSH: ssh-keygen -t ed25519 makes one")
     return provision_client.Device.at(args.to)
 
 

@@ -30,6 +30,8 @@ _EXTRA = 64 * 1024  # of an extended header: long names
 _DEEPEST = 32
 _LONGEST_PART = 255
 _GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
+_USTAR_AT = 257  # of a tar archive that is not packed
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -63,6 +65,8 @@ def read_source(path: Path, into: Path, limits: Limits = LIMITS) -> bytes:
         if head == _ZSTD:
             with _zstd(file, limits) as unpacked:
                 return _archive(_Counted(unpacked, limits), into, limits)
+        if head.startswith(_ZIP) or os.pread(file.fileno(), 5, _USTAR_AT) == b"ustar":
+            raise _refused("is an archive of another kind", "", "config.toml, .tar.gz or .tar.zst")
         return file.read(LONGEST + 1)
 
 

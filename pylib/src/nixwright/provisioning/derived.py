@@ -22,6 +22,13 @@ SOURCE = "config.toml"
 LONGEST = 256 * 1024  # bytes of config.toml: a hundred times what one needs
 _MOST_DOTS = 100  # in a line
 NAMESPACE = "nixwright-provision"  # a signature made for anything else is none
+# what tomllib says, and how it reads to who knows no TOML
+_TOMLLIB = (
+    ("Cannot declare", "the table of this heading is there already", "a heading once"),
+    ("Cannot overwrite a value", "this key is there already", "a key once in its table"),
+    ("Invalid value", "no value begins like this", "a text in quotes, true, false, a number, [...] or {...}"),
+    ("Invalid statement", "this line is none", "KEY = VALUE, [TABLE], or a comment behind #"),
+)
 # what a promotion brings, or takes away
 DERIVED = (
     *(SOURCE, "lan.json", "wan.json", "firewall.json", "containers", "containers.json", "ssh-authorized-keys"),
@@ -57,7 +64,9 @@ def parse(data: bytes, device: Device) -> Config:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise WrongConfigError(Fault((), "is no UTF-8 text"), lines=(line,)) from None
+        raise WrongConfigError(
+            Fault((), "is no UTF-8 text", "", "a text file, saved as UTF-8"), lines=(line,)
+        ) from None
     try:
         _judge_lines(text)
         value = tomllib.loads(text)
@@ -94,7 +103,8 @@ def _no_toml(error: ValueError, text: str) -> WrongConfigError:
     end = text.count("\n") + 1
     line = int(words[1]) if words[:1] == ["line"] and words[1].isdigit() else end if place else 0
     plain = re.sub(r"'[^']{3,}'", "...", said.partition(": ")[0]).partition("\n")[0]
-    return WrongConfigError(Fault((), f"is no TOML: {plain[:80]}"), lines=(line,))
+    what, allowed = next((entry[1:] for entry in _TOMLLIB if plain.startswith(entry[0])), (plain[:80], ""))
+    return WrongConfigError(Fault((), f"is no TOML: {what}", "", allowed), lines=(line,))
 
 
 def derived_files(config: Config, device: Device, numbers: dict[str, int]) -> dict[str, str]:

@@ -68,9 +68,9 @@ class UserEntry:
     """Someone who logs in by SSH. Who is an admin may become root, and sign another configuration."""
 
     admin: Annotated[bool, Named("isAdmin")] = False
-    ssh_key: Annotated[str, Matches(_SSH_KEY, "one public key of SSH: ssh-ed25519 AAAA... name", 8192, secret=True)] = (
-        ""
-    )
+    ssh_key: Annotated[
+        str, Matches(_SSH_KEY, "a public key of SSH, the line of a file that ends in .pub", 8192, secret=True)
+    ] = ""
     shell: Literal["bash", "sh", "zsh"] = "bash"
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 ROOTFUL = "containers/rootful"
 ROOTLESS = "containers/rootless"
+# what stands before the first / of an image: a host, or where else it is (`oci-archive:`)
+_REGISTRY = re.compile(r"(localhost|[^/]*[.:][^/]*)/")
+_EXAMPLE = '"docker.io/library/nginx:1.29"'
 _DIGITS = "[0-9]{1,5}"
 _RANGE = rf"{_DIGITS}(-{_DIGITS})?"
 # [address:][port of the host:]port of the container[/protocol]
@@ -46,13 +49,22 @@ def container_faults(containers: ContainersEntry, taken: tuple[str, ...]) -> Ite
         yield from _one(("containers", "container", name), entry, containers)
 
 
-def _one(way: Way, entry: ContainerEntry, containers: ContainersEntry) -> Iterator[Fault]:
-    image, inside = entry.container.get("Image"), (*way, "Container")
+def _image(way: Way, entry: ContainerEntry) -> Iterator[Fault]:
+    """A container has one image, and of whom it is fetched is said."""
+    image = entry.container.get("Image")
     if "Rootfs" in entry.container:
         if image is not None:
-            yield Fault((*inside, "Rootfs"), "is there beside Image", "", "one of the two")
+            yield Fault((*way, "Rootfs"), "is there beside Image", "", "one of the two")
     elif not isinstance(image, str) or not image.strip():
-        yield Fault((*inside, "Image"), "a container needs one image", "", "the name of an image")
+        yield Fault((*way, "Image"), "a container needs one image", "", f"the name of an image: {_EXAMPLE}")
+    elif not _REGISTRY.match(image) and not image.endswith((".build", ".image")):
+        what = "names no registry: which of several is asked would be left to chance"
+        yield Fault((*way, "Image"), what, "", f"registry/name:tag: {_EXAMPLE}")
+
+
+def _one(way: Way, entry: ContainerEntry, containers: ContainersEntry) -> Iterator[Fault]:
+    inside = (*way, "Container")
+    yield from _image(inside, entry)
     for key, value in entry.container.items():
         for index, word in _words(value):
             at = (*inside, key) if index is None else (*inside, key, index)

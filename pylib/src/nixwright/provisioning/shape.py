@@ -178,8 +178,8 @@ def _read_table(table: type, value: object, way: Way, faults: list[Fault]) -> ob
             near = difflib.get_close_matches(str(key)[:_SHOWN], keys, n=1)
             what = f"is not known; is it {near[0]}?" if near else "is not known"
             faults.append(Fault((*way, key), what, "", ", ".join(keys)))
-    missing = [field.key for field in fields if field.required and field.key not in value]
-    faults += [Fault((*way, key), "is missing") for key in missing]
+    missing = [field for field in fields if field.required and field.key not in value]
+    faults += [Fault((*way, field.key), "is missing", "", _form(field.kind)) for field in missing]
     there = [field for field in fields if field.key in value]
     made = {field.name: _read(field.kind, value[field.key], (*way, field.key), faults) for field in there}
     return None if missing else table(**made)
@@ -250,7 +250,7 @@ def _read_word(words: tuple[Any, ...], value: object, way: Way, faults: list[Fau
 
 def _read_scalar(kind: Any, bounds: tuple[Any, ...], value: object, way: Way, faults: list[Fault]) -> object:
     if type(value) is not kind:
-        faults.append(Fault(way, f"is no {_KINDS[kind]}", kind_of(value), f"a {_KINDS[kind]}"))
+        faults.append(Fault(way, f"is no {_KINDS[kind]}", kind_of(value), _form(kind)))
         return value
     if isinstance(value, float) and not math.isfinite(value):
         faults.append(Fault(way, "is no number", "", "a finite number"))
@@ -266,6 +266,26 @@ def _read_scalar(kind: Any, bounds: tuple[Any, ...], value: object, way: Way, fa
     return value
 
 
+def _form(kind: Any) -> str:
+    """Return what a type takes, as one writes it in TOML."""
+    plain, bounds = bounds_of(kind)
+    if dataclasses.is_dataclass(plain):
+        needed = [field.key for field in fields_of(cast("type", plain)) if field.required]
+        return f"a table with {', '.join(needed)}" if needed else "a table"
+    if get_origin(plain) is Literal:
+        return ", ".join(map(_toml_word, get_args(plain)))
+    if get_origin(plain) in (dict, tuple):
+        return "a table" if get_origin(plain) is dict else "an array"
+    said = [bound.allowed for bound in bounds if isinstance(bound, Matches)]
+    return said[0] if said else _FORMS.get(plain, "a value")
+
+
+_FORMS = {
+    str: "a text in quotes",
+    int: "a whole number, without quotes",
+    float: "a number, without quotes",
+    bool: "true or false, without quotes",
+}
 _KINDS = {str: "string", int: "whole number", float: "number", bool: "boolean"}
 
 

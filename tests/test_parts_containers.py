@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -169,7 +170,7 @@ class Device:
         return self.log.read_text().splitlines()
 
     def files(self) -> list[str]:
-        target = self.root / "run/containers/told"
+        target = self.root / "run/containers-told"
         return sorted(str(f.relative_to(target)) for f in target.rglob("*") if f.is_file())
 
 
@@ -193,6 +194,13 @@ def test_what_a_device_is_told_runs(device: Device, monkeypatch: pytest.MonkeyPa
         "--user --no-block start web.service",
     ]
     assert device.files() == ["rootful/dns.container", "rootless/web.container", "rootless/web.volume"]
+    # the user's Quadlet reads its own, and nobody else either: a container's variables may be secret
+    for scope, group in (("rootful", 0), ("rootless", 390)):
+        place = device.root / "run/containers-told" / scope
+        for path, mode in ((place, 0o750), *((file, 0o640) for file in place.iterdir())):
+            found = path.stat()
+            assert found.st_mode & 0o777 == mode
+            assert os.geteuid() != 0 or (found.st_uid, found.st_gid) == (0, group)
     # a second time nothing is loaded again; what has stopped is started
     assert [w for w in device.apply(monkeypatch) if "start" not in w] == as_user
     device.tell({}, {"web.container": B, "web.volume": "[Container]\n"}, restart=["web.service"])
@@ -244,7 +252,7 @@ def test_what_is_refused_changes_nothing(
     with pytest.raises(SystemExit, match=f"^{re.escape(f'[containers-apply] {device.config}{says}')}$"):
         device.apply(monkeypatch)
     assert device.files() == ["rootful/dns.container"]
-    assert (device.root / "run/containers/told/rootful/dns.container").read_text() == A
+    assert (device.root / "run/containers-told/rootful/dns.container").read_text() == A
 
 
 def test_what_quadlet_does_not_understand_changes_nothing(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:

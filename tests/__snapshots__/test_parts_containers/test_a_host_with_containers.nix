@@ -102,8 +102,8 @@
       [Install]
       WantedBy=multi-user.target
     '';
-    # Quadlet follows a link, and leaves one alone that leads nowhere
-    "containers/systemd/told".source = "/run/containers/told/rootful";
-    "containers/systemd/users/390/told".source = "/run/containers/told/rootless";
+    # Quadlet follows a link, and leaves one alone that leads nowhere; /run/containers is root's alone
+    "containers/systemd/told".source = "/run/containers-told/rootful";
+    "containers/systemd/users/390/told".source = "/run/containers-told/rootless";
   };
 }

@@ -282,10 +282,10 @@ class Containers(Part):
             "serviceConfig": {"Type": "oneshot", "RemainAfterExit": True, "ExecStart": run},
         }
         yield self.set("systemd.services.containers-apply", unit)
-        why = "Quadlet follows a link, and leaves one alone that leads nowhere"
+        why = "Quadlet follows a link, and leaves one alone that leads nowhere; /run/containers is root's alone"
         for below, scope in (("", "rootful"), (f"users/{self.uid}/", "rootless")):
             path = f'environment.etc."containers/systemd/{below}told".source'
-            yield self.set(path, f"/run/containers/told/{scope}", comment=why if not below else "")
+            yield self.set(path, f"/run/containers-told/{scope}", comment=why if not below else "")
 
     def files(self, context: Context) -> Iterator[File]:
         """Where the user's storage is, variables of containers, and the program for those that a device is told."""

@@ -29,6 +29,7 @@ class Manager:
 
     scope: str  # "rootful" or "rootless"
     files: Path
+    group: int  # who may read the files, beside root: a container's variables may be secret
     as_user: tuple[str, ...] = ()  # what stands before systemctl
 
     def asks(self, *words: str) -> None:
@@ -88,15 +89,24 @@ def unit_of(name: str) -> str:
     return f"{stem}.service" if kind in ("container", "kube") else f"{stem}-{kind}.service"
 
 
-def put(files: dict[str, bytes], target: Path) -> None:
-    """Make a directory hold just these files."""
-    target.mkdir(mode=0o755, parents=True, exist_ok=True)
+def put(files: dict[str, bytes], target: Path, group: int) -> None:
+    """Make a directory hold just these files, which a group may read."""
+    target.mkdir(mode=0o750, parents=True, exist_ok=True)
+    belongs(target, group)
     for name, content in files.items():
         new = target / f".{name}.new"
+        new.touch(mode=0o640)
+        belongs(new, group)
         new.write_bytes(content)
         new.replace(target / name)
     for name in read(target).keys() - files.keys():
         (target / name).unlink()
+
+
+def belongs(path: Path, group: int) -> None:
+    """Give a file to a group, where that is ours to do."""
+    if os.geteuid() == 0:
+        os.chown(path, 0, group)
 
 
 def apply(manager: Manager, source: Path, units: list[str], again: list[str]) -> list[str]:
@@ -108,7 +118,7 @@ def apply(manager: Manager, source: Path, units: list[str], again: list[str]) ->
     if gone:
         manager.asks("stop", *gone)
     if new != old:
-        put(new, manager.files)
+        put(new, manager.files, manager.group)
         manager.asks("daemon-reload")
     if changed or restarted:
         manager.asks("--no-block", "try-restart", *dict.fromkeys((*changed, *restarted)))
@@ -126,12 +136,12 @@ def main() -> None:
     parser.add_argument("quadlet", help="the program that makes units of files")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where /run is")
     given = parser.parse_args()
-    told, target = given.config / "containers", given.root / "run/containers/told"
+    told, target = given.config / "containers", given.root / "run/containers-told"
     runtime = given.root / "run/user" / str(given.uid)
     as_user = ("runuser", "-u", given.user, "--", "env", f"XDG_RUNTIME_DIR={runtime}")
-    managers = [Manager("rootful", target / "rootful")]
+    managers = [Manager("rootful", target / "rootful", 0)]
     if runtime.is_dir() or read(told / "rootless"):
-        managers.append(Manager("rootless", target / "rootless", as_user))
+        managers.append(Manager("rootless", target / "rootless", given.uid, as_user))
     try:
         units = listed(given.config)
         for manager in managers:

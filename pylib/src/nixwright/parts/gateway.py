@@ -13,9 +13,10 @@ from nixwright.checks.model import Check, Difference
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import NixPath, Order, Text, config, pkgs
-from nixwright.parts import gateway_checks
+from nixwright.parts import gateway_checks, gateway_rules
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, WiredNetwork
+from nixwright.parts.gateway_rules import PAGE
 from nixwright.parts.gateway_told import Told
 from nixwright.parts.lan_range import HOMES, LanRange, is_network, overlapping
 from nixwright.parts.named_link import NamedLink  # noqa: TC001 - records are built from their annotations
@@ -33,10 +34,8 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Setting
     from nixwright.parts.base import Fact
 
-PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
-_LASTS = "/data/config/ssh-wan-enabled"
 _UNREACHED = "on such a WAN this gateway would not reach it"
 
 
@@ -331,8 +330,7 @@ class Gateway(Part):
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """The switch lasts and has something to open, nobody else configures the interfaces, and the page is closed."""
-        switch = (self._switch_lasts(context), self._switch_opens(context))
-        return independent(*switch, self._alone(context), self._page_is_there(context))
+        return gateway_rules.host_mistakes(self, context)
 
     def warnings(self, context: Context) -> Iterator[Mistake]:
         """A range that the WAN may turn out to have, too."""
@@ -344,43 +342,6 @@ class Gateway(Part):
             given, allowed = str(self.lan_range.network), f"none of {', '.join(shared)}"
             what = f"overlaps what a WAN may have: {_UNREACHED}"
             yield Mistake("Gateway.lan_range", what, given, allowed, fix, field_origin(self, "lan_range"))
-
-    def _page_is_there(self, context: Context) -> Iterator[Mistake]:
-        provisioned = context.fact(Provisioned)
-        if provisioned is None and self.page_on_wan:
-            what, where = "there is no page that it could open", field_origin(self, "page_on_wan")
-            yield Mistake("Gateway.page_on_wan", what, "", "a host with Provisioning", "Provisioning()", where)
-        elif provisioned is not None and provisioned.port in self.wan_inbound.tcp and provisioned.port != PAGE:
-            what = "is the page that provisions the device: it is for the LAN alone"
-            fix = f"Inbound(tcp={[p for p in self.wan_inbound.tcp if p != provisioned.port]})"
-            where = field_origin(self, "wan_inbound")
-            yield Mistake("Gateway.wan_inbound", what, str(provisioned.port), "any other port", fix, where)
-
-    def _switch_lasts(self, context: Context) -> Iterator[Mistake]:
-        path = self.ssh_switch
-        if path is not None and context.layout.mounts and not context.layout.survives(path):
-            what = "does not survive a boot: SSH would be closed on the WAN after each"
-            allowed, where = "a path on a file system that is not wiped", field_origin(self, "ssh_switch")
-            yield Mistake("Gateway.ssh_switch", what, path, allowed, f'ssh_switch="{_LASTS}"', where)
-
-    def _switch_opens(self, context: Context) -> Iterator[Mistake]:
-        server = context.fact(SshServer)
-        where = field_origin(self, "ssh_switch")
-        if self.ssh_switch is None:
-            return
-        if server is None:
-            yield Mistake("Gateway.ssh_switch", "there is no SSH that it could open", "", "", "Ssh()", where)
-        elif server.port == PAGE:
-            what = "would open the page that provisions the device to the WAN"
-            yield Mistake("Gateway.ssh_switch", what, f"Ssh(port={PAGE})", "SSH on another port", "Ssh()", where)
-
-    def _alone(self, context: Context) -> Iterator[Mistake]:
-        own = list(self.provides(context.layout))
-        for network in (n for n in context.all(WiredNetwork) if n not in own):
-            if network.interface in {self.wan.name, self.lan.name}:
-                what = "is the gateway's already: two would configure it"
-                given, fix = network.interface, "remove the other part"
-                yield Mistake("Gateway", what, given, "another interface", fix, field_origin(self, ""))
 
     def in_vm(self, context: Context) -> Iterator[Difference]:
         """Cables in place of the hardware that the interfaces are known by."""

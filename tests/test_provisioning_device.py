@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -98,6 +99,26 @@ def test_what_does_not_work_is_taken_back(
     assert told(Path(device.directory)) == before
     assert asked.count("restart provisioned.target") == 2
     assert recover(Path(device.directory)) == ""
+
+
+def test_a_containers_user_is_asked_as_that_user(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def run(argv: list[str], **how: Any) -> subprocess.CompletedProcess[bytes]:
+        asked.append((" ".join(argv), how.get("user"), how.get("group"), how.get("env", {}).get("XDG_RUNTIME_DIR")))
+        return subprocess.CompletedProcess(argv, 0, b"", b"")
+
+    monkeypatch.setattr("subprocess.run", run)
+    own, nobody = replace(device, containers_user="nobody"), pwd.getpwnam("nobody")
+    assert activation._is("nobody@web.service", "is-active", own)
+    assert activation._is("dns.service", "is-active", own)
+    number = nobody.pw_uid
+    assert asked == [
+        ("systemctl --user is-active --quiet web.service", number, nobody.pw_gid, f"/run/user/{number}"),
+        ("systemctl is-active --quiet dns.service", None, None, None),
+    ]
+    # whose user is not there, nothing of theirs is active
+    assert not activation._is("none-such@web.service", "is-active", replace(device, containers_user="none-such"))
 
 
 def test_a_first_one_that_does_not_work_leaves_a_device_that_was_never_told(

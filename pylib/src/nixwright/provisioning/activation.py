@@ -180,14 +180,20 @@ def _is(unit: str, verb: str, device: Device) -> bool:
 
 
 def _systemctl(user: str, *words: str, seconds: float = 30) -> bool:
-    manager = ["--user", f"--machine={user}@"] if user else []
+    argv = ["systemctl", *(["--user"] if user else []), *words]
     try:
-        done = subprocess.run(
-            ["systemctl", *manager, *words], capture_output=True, timeout=max(seconds, 1), check=False
-        )
-    except subprocess.TimeoutExpired:
+        who = _as(user) if user else {}
+        done = subprocess.run(argv, capture_output=True, timeout=max(seconds, 1), check=False, **who)
+    except (subprocess.TimeoutExpired, KeyError):
         return False
     return done.returncode == 0
+
+
+def _as(user: str) -> dict[str, Any]:
+    """Return how a process runs as a user beside that user's manager: `--machine` would log in, each time it asks."""
+    entry = pwd.getpwnam(user)
+    environment = {"PATH": os.environ.get("PATH", ""), "XDG_RUNTIME_DIR": f"/run/user/{entry.pw_uid}"}
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "env": environment}
 
 
 def _json(path: Path, otherwise: Any) -> Any:

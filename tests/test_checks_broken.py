@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -106,6 +107,16 @@ def test_a_boot_that_stops_and_says_why() -> None:
 def test_a_boot_that_goes_on_or_says_nothing(console: str, told: str) -> None:
     with pytest.raises(AssertionError, match=told):
         broken.stops_without_blank(fake_machine({"console log": console}), **BLANK)
+
+
+def test_what_stops_is_known_by_systemds_own_words() -> None:
+    """As it said them in a VM."""
+    *_, blank = checks(pool_layout(wiped=True))
+    (words,) = cast("Any", blank.values["stops_saying"])
+    assert re.search(words, "Failed to start rollback-rpool.service - Roll back what is wiped of rpool.")
+    *_, foreign = checks(pool_layout(wiped=False))
+    said = 'Failed to start zfs-import-rpool.service - Import ZFS pool "rpool".'
+    assert re.search(cast("Any", foreign.values["stops_saying"])[-1], said)
 
 
 def test_the_pool_is_another_machines_before_the_power_is_cut() -> None:

@@ -80,7 +80,7 @@ def _no_blank(layout: Layout) -> Iterator[_Broken]:
         if blank and pool.if_rollback_fails == "stop":
             unit = f"boot.initrd.systemd.services.rollback-{pool.name}"
             ignored: dict[str, Value] = {f"{unit}.requiredBy": force([]), f"{unit}.wantedBy": ["sysroot.mount"]}
-            failed = f"Failed to start Roll back what is wiped of {pool.name}"
+            failed = f"Failed to start .*Roll back what is wiped of {pool.name}"
             yield _Broken(
                 "without its blank snapshot it stops, says so, and never starts from the old root",
                 broken.stops_without_blank,
@@ -94,7 +94,7 @@ def _no_blank(layout: Layout) -> Iterator[_Broken]:
 def _foreign(layout: Layout) -> Iterator[_Broken]:
     pools = [p.name for p in layout.root_pools]
     if pools:
-        words = ["pool was previously in use from another system", f"Failed to start Import ZFS pool .{pools[0]}"]
+        words = ["pool was previously in use from another system", f"Failed to start .*Import ZFS pool .{pools[0]}"]
         force_import = "boot.zfs.forceImportRoot"
         yield _Broken(
             "a pool that another machine used last is not taken by force: it stops, and says why",

@@ -402,6 +402,20 @@ def test_users_come_stay_and_go(tmp_path: Path) -> None:
     assert (room / "ada.user").exists()
 
 
+def test_a_number_of_somebody_who_was_forgotten_is_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the files that say who has which number are lost while the device runs; NSS still knows the number."""
+    ada = {"uid": 20000, "admin": True, "shell": "bash"}
+    put(tmp_path / "users.json", json.dumps({"ada": ada}))
+    apply_users(tmp_path, {}, tmp_path / "userdb", tmp_path / "home")
+    monkeypatch.setattr("nixwright.provisioning.users.pwd.getpwuid", lambda number: number)
+    put(tmp_path / "users.json", json.dumps({"sam": ada}))
+    assert apply_users(tmp_path, {}, tmp_path / "userdb", tmp_path / "home") == ["removed ada", "made sam"]
+    assert json.loads((tmp_path / "userdb/20000.user").read_text("utf-8"))["userName"] == "sam"
+    put(tmp_path / "users.json", json.dumps({"eva": {**ada, "uid": 20001}}))
+    with pytest.raises(RefusedError, match=r"users\.eva: is a user of the image"):
+        apply_users(tmp_path, {}, tmp_path / "userdb", tmp_path / "home")
+
+
 def test_nonces_are_used_once_and_end() -> None:
     nonces = Nonces()
     nonce = nonces.give("a", 0)

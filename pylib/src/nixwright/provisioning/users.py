@@ -42,16 +42,18 @@ def apply_users(directory: Path, shells: dict[str, str], room: Path, homes: Path
     except FileNotFoundError:
         wanted = {}
     room.mkdir(mode=0o755, parents=True, exist_ok=True)
-    there = {path.stem for path in room.glob("*.user") if not path.is_symlink() and _is_ours(path)}
+    found = {path.stem: _number(path) for path in room.glob("*.user") if not path.is_symlink()}
+    there = {name: number for name, number in found.items() if FIRST <= number <= LAST}
     new = {name: user["uid"] for name, user in wanted.items() if name not in there}
     for name, number in new.items():
         for looks, kind in (((pwd.getpwnam, pwd.getpwuid), "user"), ((grp.getgrnam, grp.getgrgid), "group")):
-            if _taken(looks[0], name) or _taken(looks[1], number):
+            # a number of ours is free again where who had it was forgotten
+            if _taken(looks[0], name) or (number not in there.values() and _taken(looks[1], number)):
                 raise RefusedError(Fault(("users", name), f"is a {kind} of the image"))
     files = dict(entry for name, user in wanted.items() for entry in _records(name, user, shells, homes))
     for name, user in wanted.items():
         _home(homes / name, user["uid"])
-    gone = sorted(there - wanted.keys())
+    gone = sorted(there.keys() - wanted.keys())
     for name in gone:
         subprocess.run(["loginctl", "terminate-user", name], capture_output=True, check=False)
     for path in [p for p in room.iterdir() if p.name not in files and p.name.replace(":", ".").split(".")[0] in there]:
@@ -89,11 +91,12 @@ def _taken(look: Any, key: object) -> bool:
     return True
 
 
-def _is_ours(path: Path) -> bool:
+def _number(path: Path) -> int:
+    """Return the number of a record's user; 0 where it is none that can be read."""
     try:
-        return bool(FIRST <= json.loads(path.read_text("utf-8"))["uid"] <= LAST)
+        return int(json.loads(path.read_text("utf-8"))["uid"])
     except (ValueError, KeyError, TypeError):
-        return False
+        return 0
 
 
 def _put(path: Path, text: str) -> bool:

@@ -41,6 +41,11 @@ class Machine(FakeMachine):
         self.state_dir = state_dir
 
 
+def machine_at(state_dir: Path, answers: dict[str, Any]) -> Any:
+    """Return one, of no particular type (see `fake_machine`)."""
+    return Machine(answers, state_dir)
+
+
 # what fails on a device that is as it should be
 FIRST = {
     f"test -e {DIRECTORY}/config.toml": False,
@@ -51,7 +56,7 @@ RUNS = {"grep -v 127.0.0.1": [True, False], "provision import": [True, False, Fa
 
 
 def test_a_device_finds_who_it_is_on_a_stick_and_on_a_fresh_flash(tmp_path: Path) -> None:
-    machine = Machine(FIRST, tmp_path)
+    machine = machine_at(tmp_path, FIRST)
     provisioned.finds_who_it_is(machine, **FLASH)
     assert (tmp_path / "stick.img").stat().st_size == 16 << 20
     asked = [c for c in machine.commands if c.startswith("monitor")]
@@ -63,7 +68,7 @@ def test_a_device_finds_who_it_is_on_a_stick_and_on_a_fresh_flash(tmp_path: Path
     assert any("cmp /root/right.toml" in c for c in machine.commands[:told])
     assert any("cmp /root/seed.toml" in c for c in machine.commands[told:])
     # a host without an overlay has no such file
-    alone = Machine(FIRST, tmp_path)
+    alone = machine_at(tmp_path, FIRST)
     provisioned.finds_who_it_is(alone, directory=DIRECTORY, seed="", fresh="")
     assert not [c for c in alone.commands if "seed.toml /" in c or "touch" in c]
 
@@ -81,11 +86,11 @@ def test_a_device_finds_who_it_is_on_a_stick_and_on_a_fresh_flash(tmp_path: Path
 )
 def test_a_device_that_does_not_fails(answers: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
-        provisioned.finds_who_it_is(Machine(answers | FIRST | answers, tmp_path), **FLASH)
+        provisioned.finds_who_it_is(machine_at(tmp_path, answers | FIRST | answers), **FLASH)
 
 
 def test_containers_run_as_they_should(tmp_path: Path) -> None:
-    machine = Machine(RUNS, tmp_path)
+    machine = machine_at(tmp_path, RUNS)
     containers.run_as_told(machine, **APPSVC)
     after = machine.commands[machine.commands.index(next(c for c in machine.commands if "unknown" in c)) :]
     assert machine.calls.count("shutdown") == 1
@@ -109,7 +114,7 @@ def test_containers_run_as_they_should(tmp_path: Path) -> None:
 )
 def test_containers_that_do_not_fail_it(answers: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
-        containers.run_as_told(Machine(answers | RUNS | answers, tmp_path), **APPSVC)
+        containers.run_as_told(machine_at(tmp_path, answers | RUNS | answers), **APPSVC)
 
 
 def test_what_the_checks_tell_a_device_is_what_they_say_of_it(tmp_path: Path) -> None:

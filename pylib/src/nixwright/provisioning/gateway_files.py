@@ -74,13 +74,14 @@ def told(directory: Path, name: str, wrong: list[str]) -> Any:
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=no_key_twice)
         entry = read(FILES[name], value)
-        faults = [*_faults(entry)]
     except RefusedError as error:
-        faults = [*error.faults]
+        wrong += [f"{file}: {fault.line()}" for fault in error.faults]
+        return None
     except (ValueError, RecursionError) as error:
         wrong.append(f"{file}: is no JSON: {str(error)[:80]}")
         return None
-    wrong += [f"{file}: {fault.line()}" for fault in faults]
+    faults = [f"{file}: {fault.line()}" for fault in _faults(entry)]
+    wrong += faults
     return None if faults else entry
 
 

@@ -42,7 +42,7 @@ def apply_users(directory: Path, shells: dict[str, str], room: Path, homes: Path
     except FileNotFoundError:
         wanted = {}
     room.mkdir(mode=0o755, parents=True, exist_ok=True)
-    found = {path.stem: _number(path) for path in room.glob("*.user") if not path.is_symlink()}
+    found = {path.stem: _uid_of(path) for path in room.glob("*.user") if not path.is_symlink()}
     there = {name: number for name, number in found.items() if FIRST <= number <= LAST}
     new = {name: user["uid"] for name, user in wanted.items() if name not in there}
     for name, number in new.items():
@@ -91,7 +91,7 @@ def _taken(look: Any, key: object) -> bool:
     return True
 
 
-def _number(path: Path) -> int:
+def _uid_of(path: Path) -> int:
     """Return the number of a record's user; 0 where it is none that can be read."""
     try:
         return int(json.loads(path.read_text("utf-8"))["uid"])

@@ -12,7 +12,7 @@ from nixwright.bounds import Ge, Le
 from nixwright.checks.model import Check, Difference
 from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
-from nixwright.nix.values import NixPath, Order, Text, config, pkgs
+from nixwright.nix.values import Apply, NixPath, Order, Text, config, pkgs
 from nixwright.parts import gateway_checks, gateway_rules
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, WiredNetwork
@@ -349,6 +349,9 @@ class Gateway(Part):
             f'virtualisation.interfaces."{link.name}".vlan': n for n, link in ((1, self.lan), (2, self.wan))
         }
         yield Difference("the LAN's cable leads to the others, the WAN's to nobody", cables)
+        rules = ("etc/udev/rules.d/98-interfaces.rules", config["boot"]["initrd"]["services"]["udev"]["rules"])
+        named: dict[str, Value] = {"services.udev.packages": [Apply(pkgs.writeTextDir, rules)]}
+        yield Difference("stage 1, which names a VM's interfaces, may be over before it has seen them", named)
 
     def checks(self, context: Context) -> Iterator[Check]:
         """What it serves, whom it lets in, and that nothing is forwarded."""

@@ -114,11 +114,14 @@ class Drive:
     path: Path
     serial: str
     plug: str = "virtio"
-    image: str = "raw"  # or qcow2
+    image: str = "raw"  # or qcow2; nbd: `path` is the socket of a server (`components/cached_disk.py`)
 
     def arguments(self, number: int) -> list[str]:
         """Return QEMU's arguments for it."""
-        drive = f"file={str(self.path).replace(',', ',,')},format={self.image},if=none,id=disk{number},discard=unmap"
+        file, image = str(self.path).replace(",", ",,"), self.image
+        if image == "nbd":
+            file, image = f"nbd:unix:{file}", "raw"
+        drive = f"file={file},format={image},if=none,id=disk{number},discard=unmap"
         devices = {
             "virtio": ["-device", f"virtio-blk-pci,drive=disk{number},serial={self.serial}"],
             "usb": ["-device", f"usb-storage,drive=disk{number},serial={self.serial},removable=on"],

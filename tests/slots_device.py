@@ -1,7 +1,8 @@
 """A device with slots, as far as ssh shows it: real bash runs the real scripts, with RAUC, U-Boot and systemd played.
 
-`ssh` is a stand-in that runs what it is given here, with the device's files in the place of this machine's. What the
-played programs know lies in one JSON file, so a test can say what happens and read what was done.
+`ssh` is a stand-in that runs what it is given here, with the device's files in the place of this machine's; a real sshd
+may run it, too. What the played programs know lies in one JSON file, so a test can say what happens and read what was
+done. What RAUC says of its slots is real RAUC's answer, with that filled in.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
+STATUS = Path(__file__).with_name("data") / "rauc-status.json"
 
 _SSH = """\
 #!{python}
@@ -21,7 +22,8 @@ import os, pathlib, sys
 at = {at!r}
 if pathlib.Path(at, "cut").exists():
     sys.exit(255)
-script = sys.argv[-1]
+script = os.environ.get("SSH_ORIGINAL_COMMAND") or sys.argv[-1]
+os.environ["CONNECTION"] = str(os.getppid())
 for name in ("/proc/cmdline", "/proc/sys/kernel/random/boot_id", "/etc/os-release"):
     script = script.replace(name, at + "/" + name.rpartition("/")[2])
 script = script.replace("/data/", at + "/data/")
@@ -30,7 +32,7 @@ os.execvp("bash", ["bash", "-c", script])
 """
 _PLAYED = """\
 #!{python}
-import json, pathlib, sys
+import json, os, pathlib, signal, sys
 at = pathlib.Path({at!r})
 state = json.loads((at / "state.json").read_text())
 name, arguments = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
@@ -47,7 +49,6 @@ def boots(slot):
 
 if name == "run0":
     (at / "state.json").write_text(json.dumps(state))
-    import os
     os.execvp(arguments[0], arguments)
 elif name == "fw_printenv":
     print({{"BOOT_ORDER": " ".join(state["order"])}}.get(arguments[1]) or state["left"][arguments[1][5]])
@@ -73,15 +74,19 @@ elif arguments[:2] == ["install", "--progress"]:
 elif arguments[:2] == ["status", "mark-active"]:
     state["order"].reverse()
 elif name == "rauc":
-    slots = []
-    for index, slot in enumerate("AB"):
-        booted = "booted" if slot == state["slot"] else "inactive"
-        boot = dict(bootname=slot, state=booted, boot_status=state["marked"][slot], parent=None)
-        known = dict(bundle=dict(compatible="box", version=state["version"][slot])) if slot == "B" else None
-        boot["slot_status"] = known or dict(status=None)
-        slots += [{{"boot.%d" % index: boot}}, {{"rootfs.%d" % index: dict(bootname=None, parent="boot.%d" % index)}}]
-    print(json.dumps(dict(compatible="box", booted="boot.0", boot_primary="boot.0", slots=slots)))
+    said = json.loads(pathlib.Path({status!r}).read_text())
+    said["booted"], said["boot_primary"] = ("boot.%d" % "AB".index(s) for s in (state["slot"], state["order"][0]))
+    for name, about in ((n, a) for each in said["slots"] for n, a in each.items()):
+        slot = "AB"[int(name[-1])]
+        if about["bootname"]:
+            about["state"] = "booted" if slot == state["slot"] else "inactive"
+            about["boot_status"] = state["marked"][slot]
+        if "version" in about["slot_status"]["bundle"]:
+            about["slot_status"]["bundle"]["version"] = state["version"][slot]
+    print(json.dumps(said))
 (at / "state.json").write_text(json.dumps(state))
+if name == "systemctl" and arguments == ["reboot"] and "SSH_CONNECTION" in os.environ:
+    os.kill(int(os.environ["CONNECTION"]), signal.SIGKILL)  # nobody says goodbye
 if name == "init":
     boots(state["slot"])
 sys.exit(status)
@@ -118,7 +123,7 @@ class SlotsDevice:
         }
         for name, text in {"here/ssh": _SSH, **programs}.items():
             program = self.at / name
-            program.write_text(text.format(python=sys.executable, at=str(self.at)))
+            program.write_text(text.format(python=sys.executable, at=str(self.at), status=str(STATUS)))
             program.chmod(0o755)
         self.start()
         return self

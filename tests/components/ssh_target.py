@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 from loop_devices import blank, loop
 from programs import need
+from ssh_server import Server, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,9 +116,8 @@ class Target:
     """A running target. `log` is what its stand-ins did, `hang` a directory of what they shall wait in."""
 
     directory: Path
-    port: int
     device: str
-    server: subprocess.Popen[bytes]
+    server: Server
     environment: dict[str, str]
 
     @property
@@ -132,11 +131,9 @@ class Target:
 
     def drop(self) -> None:
         """Break every connection, as a network does: nobody says goodbye."""
-        listed = subprocess.run(["pgrep", "-P", str(self.server.pid)], check=False, capture_output=True, text=True)
-        for pid in listed.stdout.split():
-            children = subprocess.run(["pgrep", "-P", pid], check=False, capture_output=True, text=True).stdout.split()
-            for each in (pid, *children):
-                with_suppressed_kill(int(each))
+        for pid in _children(self.server.process.pid):
+            for each in (pid, *_children(pid)):
+                with_suppressed_kill(each)
 
     def run(self, *argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run nixwright on this machine."""
@@ -145,10 +142,12 @@ class Target:
         )
 
     def command(self, *argv: str) -> list[str]:
-        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", f"IdentityFile={self.directory}/key")
-        flags = [part for option in (*options, "LogLevel=ERROR") for part in ("--ssh-option", option)]
-        where = ["--target", "root@127.0.0.1", "--port", str(self.port), *flags]
-        return [sys.executable, "-m", "nixwright.cli.main", argv[0], *where, *argv[1:]]
+        return [sys.executable, "-m", "nixwright.cli.main", argv[0], *self.server.arguments, *argv[1:]]
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(["pgrep", "-P", str(pid)], check=False, capture_output=True, text=True)
+    return [int(child) for child in listed.stdout.split()]
 
 
 def with_suppressed_kill(pid: int) -> None:
@@ -165,12 +164,10 @@ def target(directory: Path) -> Iterator[Target]:
     image = blank(directory / "disk", 320 * MIB)
     with loop(image) as device, _namespace(directory, device) as holder:
         environment = _programs(directory)
-        server, port = _server(directory, holder)
         try:
-            yield Target(directory, port, device, server, environment)
+            with server(directory, _session(directory, holder)) as reached:
+                yield Target(directory, device, reached, environment)
         finally:
-            server.kill()
-            server.wait()
             _release(holder, device)
 
 
@@ -277,33 +274,15 @@ def _flake(directory: Path) -> str:
 """
 
 
-def _server(directory: Path, holder: int) -> tuple[subprocess.Popen[bytes], int]:
-    for name in ("host", "key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / name], check=True)
-    shutil.copy(directory / "key.pub", directory / "authorized")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+def _session(directory: Path, holder: int) -> Path:
+    """Write what a connection runs: what was asked for, in the target's namespace."""
     # the same store as here, as the memory of an installer is one with what it was built in
-    kept = [f"{k}={v}" for k, v in os.environ.items() if k.startswith("NIX_")]
+    exported = "\n".join(f"export {k}='{v}'" for k, v in os.environ.items() if k.startswith("NIX_"))
     session = directory / "session"
-    exported = "\n".join(f"export {line.partition('=')[0]}='{line.partition('=')[2]}'" for line in kept)
     session.write_text(
         f"#!/bin/bash\n{exported}\nexport NIX_CONFIG='build-users-group ='\n"
         f"export PATH={directory}/bin:{os.environ['PATH']}\n"
         f'exec nsenter --target {holder} --mount -- bash -c "$SSH_ORIGINAL_COMMAND"\n'
     )
     session.chmod(0o755)
-    config = directory / "sshd_config"
-    config.write_text(
-        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {directory}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
-        f"AuthorizedKeysFile {directory}/authorized\nForceCommand {session}\nPermitRootLogin yes\nLogLevel ERROR\n"
-    )
-    Path("/run/sshd").mkdir(exist_ok=True)
-    server = subprocess.Popen([shutil.which("sshd") or "sshd", "-D", "-e", "-f", config])
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return server, port
-        time.sleep(0.05)
-    raise AssertionError("sshd does not listen")
+    return session

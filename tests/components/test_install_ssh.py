@@ -212,8 +212,8 @@ def test_a_layout_that_changed_after_the_break(machine: Target) -> None:
 
 
 def test_an_unreachable_target(machine: Target) -> None:
-    machine.server.kill()
-    machine.server.wait()
+    machine.server.process.kill()
+    machine.server.process.wait()
     done = machine.run(*arguments(machine))
     assert done.returncode == 2
     assert done.stderr.startswith("nixwright: ssh failed (exit status 255): ")

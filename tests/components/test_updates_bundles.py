@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from nixwright.scenarios import updates as scenario
 from programs import need
-from updates_bench import PARTITION, SERVE, Bench, need_rauc
+from updates_bench import first_boot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_a_wrong_bundle_starts_nothing(tmp_path: Path) -> None:
-    need_rauc()
-    bench = Bench.make(tmp_path)
-    disks = bench.disks
-    with bench.guest() as guest:
-        bench.share(guest)
-        guest.succeed(PARTITION + SERVE)
-        assert disks.slot("a") == bench.running
-        assert disks.starts() == ["A", "B"]
+    with first_boot(tmp_path) as (bench, guest):
+        disks = bench.disks
         empty = disks.slot("b")
         said = {}
         for name, file in bench.wrong().items():

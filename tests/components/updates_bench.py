@@ -1,7 +1,7 @@
 """Real RAUC in a guest with a disk of slots: what tests of installing stand on.
 
-RAUC is told what the generated module tells it. U-Boot's variables lie on a disk of their own, where fw_setenv writes
-them; who reads the slots here as a boot loader would is the test.
+RAUC is told what the generated module tells it. U-Boot's variables lie on a disk of their own, two copies of them,
+where fw_setenv writes them; who reads the slots here as a boot loader would is the test.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +25,20 @@ from programs import RAUC_POLICY, need
 from updates_host import slots_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 MIB = 1 << 20
 BOOT, ROOT, START = 2, 8, 16  # MiB
 PLACES = {"boot-a": START, "rootfs-a": START + BOOT, "boot-b": START + BOOT + ROOT, "rootfs-b": START + 2 * BOOT + ROOT}
-ENVIRONMENT = 0x2000  # bytes
+ENVIRONMENT = 0x2000  # bytes of a copy of U-Boot's variables
+COPIES = (0, ENVIRONMENT)
+_DEFAULT = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 PARTITION = f"""\
 sgdisk -n1:{START}M:+{BOOT}M -c1:boot-a -n2:0:+{ROOT}M -c2:rootfs-a -n3:0:+{BOOT}M -c3:boot-b \
   -n4:0:+{ROOT}M -c4:rootfs-b -n5:0:0 -c5:data /dev/disk/by-id/virtio-flash
 udevadm settle
-mkfs.ext4 -q /dev/disk/by-partlabel/data
+mkfs.f2fs -q /dev/disk/by-partlabel/data
 cat /shared/slot-boot >/dev/disk/by-partlabel/boot-a
 cat /shared/slot-root >/dev/disk/by-partlabel/rootfs-a
 printf 'BOOT_ORDER=A B\\nBOOT_A_LEFT=3\\nBOOT_B_LEFT=3\\n' >/run/first
@@ -43,7 +47,7 @@ sync
 """
 SERVE = """\
 cp /shared/fw_env.config /etc/fw_env.config
-mount /dev/disk/by-partlabel/data /data
+mount -o noatime /dev/disk/by-partlabel/data /data
 mkdir -p /data/rauc /var/lib/rauc /run/dbus
 dbus-daemon --system --fork
 rauc --conf=/shared/rauc.conf service >/shared/log 2>&1 &
@@ -82,7 +86,7 @@ class Disks:
 
     def __init__(self, at: Path) -> None:
         """Make both, empty."""
-        self.flash, self.variables = blank(at / "flash", 64 * MIB), blank(at / "environment", 1 << 16)
+        self.flash, self.variables = blank(at / "flash", 128 * MIB), blank(at / "environment", 1 << 16)
 
     @property
     def drives(self) -> list[Drive]:
@@ -99,17 +103,21 @@ class Disks:
         """Return what stands in both partitions of a slot."""
         return self.digest(f"boot-{letter}"), self.digest(f"rootfs-{letter}")
 
-    def environment(self) -> dict[str, str] | None:
-        """Return U-Boot's variables; None where their checksum is wrong: U-Boot takes its own defaults then."""
-        raw = self.variables.read_bytes()[:ENVIRONMENT]
-        if zlib.crc32(raw[4:]) != int.from_bytes(raw[:4], "little"):
-            return None
-        words = raw[4:].split(b"\0\0", 1)[0].decode().split("\0")
+    def environment(self) -> dict[str, str]:
+        """Return U-Boot's variables: the newer copy of those that are whole, else U-Boot's own defaults."""
+        raw = self.variables.read_bytes()
+        copies = [raw[at : at + ENVIRONMENT] for at in COPIES]
+        whole = [copy for copy in copies if zlib.crc32(copy[5:]) == int.from_bytes(copy[:4], "little")]
+        if not whole:
+            return dict(_DEFAULT)
+        flags = {copy[4] for copy in whole}
+        newest = 0 if flags == {0, 255} else max(flags)  # a counter that goes round
+        words = next(copy for copy in whole if copy[4] == newest)[5:].split(b"\0\0", 1)[0].decode().split("\0")
         return {name: value for name, _, value in (word.partition("=") for word in words)}
 
     def starts(self) -> list[str]:
         """Return the slots that the boot loader would try, in its order."""
-        said = self.environment() or {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
+        said = self.environment()
         return [s for s in said["BOOT_ORDER"].split() if int(said.get(f"BOOT_{s}_LEFT", "3"), 16) > 0]
 
 
@@ -131,15 +139,16 @@ class Bench:
         authority = Authority.make(at / "authority")
         return cls(at, Disks(at), authority, old, new, bundle(authority, at / "good", images=new))
 
-    def guest(self) -> Guest:
-        """A guest that runs slot A."""
-        modules = ["loop", "dm-verity", "squashfs", "ext4"]
-        return Guest(self.disks.drives, modules=modules, kernel="rauc.slot=boot.0")
+    def guest(self, letter: str = "A", drives: Sequence[Drive] = ()) -> Guest:
+        """A guest that runs a slot; `drives` in place of the disks' own."""
+        modules = ["loop", "dm-verity", "squashfs", "f2fs"]
+        slot = "AB".index(letter)
+        return Guest(drives or self.disks.drives, modules=modules, kernel=f"rauc.slot=boot.{slot}")
 
     def share(self, guest: Guest) -> None:
         """Give a guest RAUC's configuration and the bundle."""
         (guest.shared / "rauc.conf").write_text(system_conf(self.authority.certificate))
-        (guest.shared / "fw_env.config").write_text("/dev/disk/by-id/virtio-environment 0x0 0x2000\n")
+        (guest.shared / "fw_env.config").write_text(fw_env_config("/dev/disk/by-id/virtio-environment"))
         (guest.shared / "slot-boot").write_bytes(self.old[0])
         (guest.shared / "slot-root").write_bytes(self.old[1])
         shutil.copy(self.good, guest.shared / "good")
@@ -170,10 +179,28 @@ class Bench:
         }
 
 
+@contextmanager
+def first_boot(at: Path) -> Iterator[tuple[Bench, Guest]]:
+    """A device that was just flashed, with its bench: slot A runs, slot B holds nothing, and RAUC serves."""
+    need_rauc()
+    bench = Bench.make(at)
+    with bench.guest() as guest:
+        bench.share(guest)
+        guest.succeed(PARTITION + SERVE)
+        assert bench.disks.slot("a") == bench.running
+        assert bench.disks.starts() == ["A", "B"]
+        yield bench, guest
+
+
+def fw_env_config(device: str) -> str:
+    """Return where fw_setenv finds both copies."""
+    return "".join(f"{device} {at:#x} {ENVIRONMENT:#x} 0x1000\n" for at in COPIES)
+
+
 def digest(image: bytes) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
 def need_rauc() -> None:
     """Skip the running test where a program is missing that installs, or makes what is installed."""
-    need("rauc", "openssl", "mksquashfs", "dbus-daemon", "fw_printenv", "sgdisk", "mkfs.ext4", RAUC_POLICY)
+    need("rauc", "openssl", "mksquashfs", "dbus-daemon", "fw_printenv", "sgdisk", "mkfs.f2fs", RAUC_POLICY)

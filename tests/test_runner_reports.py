@@ -259,6 +259,15 @@ def test_what_came_of_checks_that_are_no_more_is_left_out() -> None:
     assert text == verification_page(CHECKS, SABOTAGES, [RUN])
 
 
+def test_what_a_check_did_not_prove_yet_when_it_ran_is_marked() -> None:
+    grown = dataclasses.replace(CHECKS[1], proves=(*PASSED.proves, ("Host", "it sings")))
+    text = verification_page([grown], [], [RUN])
+    assert "- it sings (Host): **new, not run**" in text
+    assert text.count("new, not run") == 1
+    assert "0 of 1 checks passed" in text
+    assert "1 of 1 checks passed" in verification_page(CHECKS[1:2], [], [RUN])
+
+
 def test_what_did_not_run_says_so() -> None:
     text = verification_page(CHECKS, SABOTAGES, [])
     assert text.count("**Not run.**") == len(CHECKS)

@@ -58,7 +58,9 @@ def _latest(runs: Sequence[Run]) -> dict[str, CheckResult]:
 
 
 def _sum(checks: Sequence[Wanted], sabotages: Sequence[Wanted], ran: Mapping[str, CheckResult]) -> str:
-    passed = sum(w.title in ran and ran[w.title].outcome is Outcome.PASSED for w in checks)
+    passed = sum(
+        w.title in ran and ran[w.title].outcome is Outcome.PASSED and not _new(w, ran[w.title]) for w in checks
+    )
     seen = sum(w.title in ran and ran[w.title].outcome is Outcome.PASSED for w in sabotages)
     return f"{passed} of {len(checks)} checks passed; {seen} of {len(sabotages)} sabotages were seen."
 
@@ -82,7 +84,11 @@ def _check(
 ) -> list[str]:
     """Return what is told of a check of some hosts, and of its sabotages, which may have been run on another's."""
     lines = [f"### {one.check}", ""]
-    lines += [f"- {_cell(sentence)} ({part})" for part, sentence in one.proves]
+    new = _new(one, ran.get(one.title))
+    lines += [
+        f"- {_cell(sentence)} ({part}){': **new, not run**' if (part, sentence) in new else ''}"
+        for part, sentence in one.proves
+    ]
     if one.instead:
         lines.append(f"- the same for {', '.join(one.instead)}")
     lines += ["", _told(one, ran.get(one.title))]
@@ -95,6 +101,13 @@ def _check(
             )
             lines.append(f"| {sabotage.sabotage}: {_cell(sabotage.why)} | {_seen(result)}{whose} | {_time(result)} |")
     return [*lines, ""]
+
+
+def _new(one: Wanted, result: CheckResult | None) -> list[tuple[str, str]]:
+    """Return what a check proves today, and did not when it passed."""
+    if result is None or result.outcome is not Outcome.PASSED:
+        return []
+    return [each for each in one.proves if each not in result.proves]
 
 
 def _told(one: Wanted, result: CheckResult | None) -> str:

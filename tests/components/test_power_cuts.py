@@ -80,6 +80,7 @@ export PATH=/run/bin:$PATH
 {PROVISION} recover
 cd /data/config
 {STATE}"""
+OURS = replace(DEVICE, containers_user="root")  # somebody whom this machine has
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Device:
         made = cls(Bench.make(at), Power(), rng, at)
         (at / "provision.py").write_text(program_text(), "utf-8")
         py_compile.compile(str(at / "provision.py"), str(at / "provision.pyc"), doraise=True)  # seconds in the guest
-        (at / "provision.toml").write_text(toml_text(asdict(DEVICE)), "utf-8")
+        (at / "provision.toml").write_text(toml_text(asdict(OURS)), "utf-8")
         (at / "systemctl").write_text(SYSTEMCTL)
         (at / "systemctl").chmod(0o755)
         bundle(made.bench.authority, at / "old", images=made.bench.old).rename(at / "system-old")
@@ -130,7 +131,7 @@ class Device:
         """Return what a device says that was told one of the bundles on this machine, by the same program."""
         room = self.at / f"told-{name}"
         (room / "config").mkdir(parents=True)
-        (room / "provision.toml").write_text(toml_text(asdict(replace(DEVICE, directory=str(room / "config")))))
+        (room / "provision.toml").write_text(toml_text(asdict(replace(OURS, directory=str(room / "config")))))
         run = [sys.executable, "-I", f"{self.at}/provision.pyc", "--device", f"{room}/provision.toml"]
         run += ["--run", f"{room}/run", "import", f"{self.at}/{name}"]
         path = {"PATH": f"{self.at}:{os.environ['PATH']}"}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from fake_machine import fake_machine
-from nixwright import own_disks, started_disks
 from nixwright.layout import GPT, Ext4, MiB, Partition, Raw
 from nixwright.layout.disk import Disk
 from nixwright.layout.model import Layout
 from nixwright.parts.base import Context, UserView
+from nixwright.proofs import of_disks
 from nixwright.scenarios import disks, installed
 from nixwright.scenarios.boots import wait_for_boot
 from parts_host import pibox_layout
@@ -36,7 +36,7 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def checks(layout: Layout, *users: UserView) -> list[Check]:
     context = Context("box", "feeddead", "26.05", "aarch64-linux", layout, users, [])
-    return [*own_disks.checks(context), *started_disks.checks(context)]
+    return list(of_disks(context))
 
 
 def value(layout: Layout, scenario: Callable[..., None], name: str) -> Any:

@@ -29,18 +29,16 @@ class Chance(random.Random):
         return self.share
 
 
+def qemu_io(at: Path, *commands: str) -> list[str]:
+    """The command line that runs commands of qemu-io on a disk, with a cache as a guest's."""
+    said = [part for c in commands for part in ("-c", c)]
+    return ["qemu-io", "-f", "raw", "-t", "writeback", *said, f"nbd:unix:{at}"]
+
+
 def after(disk: CachedDisk, *commands: str) -> bytes:
     """Run commands of qemu-io, and kill it: return the first 16 KiB of what is on the disk then."""
     with disk.plugged() as at:
-        argv = [
-            "qemu-io",
-            "-f",
-            "raw",
-            "-t",
-            "writeback",
-            *(part for c in (*commands, "abort") for part in ("-c", c)),
-            f"nbd:unix:{at}",
-        ]
+        argv = qemu_io(at, *commands, "abort")
         done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
         assert done.returncode < 0, done.stdout + done.stderr
         assert "verification failed" not in done.stdout
@@ -63,16 +61,7 @@ def test_without_power_nothing_is_written_any_more(tmp_path: Path) -> None:
     disk = CachedDisk(blank(tmp_path / "disk", 1 << 20), power)
     power.goes_after(2)
     with disk.plugged() as at:
-        argv = [
-            "qemu-io",
-            "-f",
-            "raw",
-            "-t",
-            "writeback",
-            *(part for c in FIRST for part in ("-c", c)),
-            f"nbd:unix:{at}",
-        ]
-        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(qemu_io(at, *FIRST), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         assert power.gone.wait(30)
         process.kill()
         process.wait()

@@ -159,24 +159,36 @@ def test_a_difference_is_seen() -> None:
     assert differences({"a": {"b": 2}, "c": [True]}, options) == ["a.b"]
     assert differences({"a": {"b": 1, "x": 3}, "c": [True]}, options) == ["a.x"]
     assert differences({"a": {"b": True}, "c": [1]}, options) == ["a.b", "c"]
+    assert differences({"a": {"b": 1}, "c": [True]}, {**options, ("a",): {"d": 2}, ("e", "f"): {}}) == ["e", "a.d"]
 
 
 def differences(found: Any, options: dict[tuple[str, ...], Any]) -> list[str]:
     """Option paths where Nix found something else than the settings, or something that no setting stands for."""
-    wrong = []
+    whole: dict[str, Any] = {}
     for option, value in options.items():
-        at = found
-        for name in option:
-            at = at[name]
-        if json.dumps(at, sort_keys=True) != json.dumps(value, sort_keys=True):  # True is not 1
-            wrong.append(".".join(option))
-    return wrong + [".".join(extra) for extra in leaves(found, options)]
+        set_in(whole, option, value)
+    return [".".join(path) for path in unequal(found, whole)]
 
 
-def leaves(found: Any, options: dict[tuple[str, ...], Any], at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Paths in what Nix found that no setting stands for."""
-    if at in options:
-        return []
-    if not any(o[: len(at)] == at for o in options) or not isinstance(found, dict):
-        return [at]
-    return [x for k, v in found.items() for x in leaves(v, options, (*at, k))]
+def set_in(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Set a value in nested dictionaries; a setting may be of what another one sets whole, as `a = {...}; a.b = 1`."""
+    name, *rest = path
+    if rest:
+        set_in(tree.setdefault(name, {}), tuple(rest), value)
+    elif isinstance(value, dict):
+        below = tree.setdefault(name, {})
+        for key, deeper in value.items():
+            set_in(below, (key,), deeper)
+    else:
+        assert name not in tree, f"{name} is set twice"
+        tree[name] = value
+
+
+def unequal(found: Any, whole: Any, at: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths at which two trees of JSON differ."""
+    if isinstance(found, dict) and isinstance(whole, dict):
+        both = found.keys() & whole.keys()
+        return [(*at, n) for n in found.keys() ^ whole.keys()] + [
+            x for n in sorted(both) for x in unequal(found[n], whole[n], (*at, n))
+        ]
+    return [] if json.dumps(found, sort_keys=True) == json.dumps(whole, sort_keys=True) else [at]  # True is not 1

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from nixwright.checks.model import Check, Sabotage
 from nixwright.layout.content import Swap
 from nixwright.nix.values import force
-from nixwright.own_disks import are_checked
 from nixwright.scenarios import broken
 from nixwright.started_disks import INSTALLED, question, questions
 
@@ -43,13 +42,12 @@ class _Broken:
 
 
 def checks(context: Context) -> Iterator[Check]:
-    """What a host does with each thing broken that it has."""
+    """What a host, whose disks are checked, does with each thing broken that it has."""
     layout = context.layout
-    if are_checked(layout):
-        found = [*_dead_key(layout), *_no_blank(layout), *_foreign(layout)]
-        # by evaluation first: nothing boots after what is broken
-        for index in (*range(1, len(found)), *range(min(1, len(found)))):
-            yield found[index].check(boots=index == 0)
+    found = [*_dead_key(layout), *_no_blank(layout), *_foreign(layout)]
+    # by evaluation first: nothing boots after what is broken
+    for index in (*range(1, len(found)), *range(min(1, len(found)))):
+        yield found[index].check(boots=index == 0)
 
 
 def _dead_key(layout: Layout) -> Iterator[_Broken]:

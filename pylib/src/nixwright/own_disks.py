@@ -55,10 +55,8 @@ def are_checked(layout: Layout) -> bool:
 
 
 def checks(context: Context) -> Iterator[Check]:
-    """The checks of the disks, where there are any."""
+    """The checks of the disks, where they `are_checked`."""
     layout = context.layout
-    if not are_checked(layout):
-        return
     yield from _formats(layout, context.host_id)
     yield from _left_alone(layout)
     yield from _written(context)

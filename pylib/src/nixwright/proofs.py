@@ -15,6 +15,7 @@ from nixwright.reference import SecretFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from nixwright.checks.model import Check
     from nixwright.errors import Mistake
     from nixwright.host import Host, User
     from nixwright.nix.values import Value
@@ -27,9 +28,15 @@ def gather(host: Host, parts: Sequence[Part], context: Context) -> list[Test]:
     found = [Owned("Host", c) for c in every_host.checks(context)]
     found += [Owned(type(p).__name__, c) for p in parts for c in p.checks(context)]
     found += [Owned("Host", c) for c in host.checks if not is_broken(c)]
-    for disks in (own_disks, started_disks, broken_disks):
-        found += [Owned("Host", c) for c in disks.checks(context)]
+    found += [Owned("Host", c) for c in of_disks(context)]
     return render.tests(o for o in found if not is_broken(o.check))
+
+
+def of_disks(context: Context) -> Iterator[Check]:
+    """What the disks must hold, and the host that starts from them, whole and broken: nothing of unchecked disks."""
+    if own_disks.are_checked(context.layout):
+        for disks in (own_disks, started_disks, broken_disks):
+            yield from disks.checks(context)
 
 
 def mistakes(tests: Sequence[Test]) -> Iterator[Mistake]:

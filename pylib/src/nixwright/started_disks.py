@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.layout.content import Swap
 from nixwright.nix.values import force
-from nixwright.own_disks import FORMATS, are_checked, images, passwords, vm_disks
+from nixwright.own_disks import FORMATS, images, passwords, vm_disks
 from nixwright.parts.facts import KeptPath
 from nixwright.scenarios import boots, installed, persist
 
@@ -23,12 +23,11 @@ INSTALLED = "installed"
 
 
 def checks(context: Context) -> Iterator[Check]:
-    """The checks of a host that starts from its disks, where those have checks."""
+    """The checks of a host that starts from its disks, where those are checked."""
     layout = context.layout
-    if are_checked(layout):
-        yield from _installed(layout, keeps_users=bool(passwords(context)))
-        yield from _logins(context)
-        yield from _kept_paths(layout, context.all(KeptPath))
+    yield from _installed(layout, keeps_users=bool(passwords(context)))
+    yield from _logins(context)
+    yield from _kept_paths(layout, context.all(KeptPath))
 
 
 def _installed(layout: Layout, *, keeps_users: bool) -> Iterator[Check]:

@@ -73,11 +73,16 @@ class Health:
         return [name if name.rpartition(".")[2] in _KINDS else f"{name}.service" for name in self.services]
 
 
+def told_units(context: Context) -> str:
+    """Return the file on the device that names the units that its own configuration wants to be well, in JSON."""
+    told = context.fact(Provisioned)
+    return f"{told.directory if told else '/data/config'}/health-required.json"
+
+
 def settings(health: Health, at: str, context: Context) -> dict[str, Value]:
     """Return the unit; `at` is the directory on the device that lasts."""
     declared = {c.unit: c.user for c in context.all(ContainerUnit)}
     named = {f"{name}.service": declared.get(f"{name}.service") for name in health.containers}
-    told = context.fact(Provisioned)
     arguments: list[Expr | str] = [
         Apply(lib.getExe, (pkgs.python3,)),
         Text((NixPath(f"./{PROGRAM}"),)),
@@ -85,7 +90,7 @@ def settings(health: Health, at: str, context: Context) -> dict[str, Value]:
         *(f"--unit={user}@{unit}" if user else f"--unit={unit}" for unit, user in named.items()),
         *(f"--user={name}" for name in sorted({user.name for user in context.all(ContainerUser)})),
         *(f"--interface={name}" for name in health.interfaces),
-        f"--required={told.directory if told else '/data/config'}/health-required.json",
+        f"--required={told_units(context)}",
         f"--good={at}/good.json",
         f"--sustained={health.sustained}",
         f"--within={health.within}",

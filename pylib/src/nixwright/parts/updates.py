@@ -216,7 +216,7 @@ class Updates(Part):
         """What is installed, started, found good, or left again: see `nixwright.parts.updates_checks`."""
         if context.layout.slots:
             runtime = self.watchdog.runtime if self.watchdog is not None else None
-            yield from updates_checks.checks(context.layout, self.compatible, self.module, runtime)
+            yield from updates_checks.checks(context, self.compatible, self.module, runtime)
 
     def steps(self, context: Context) -> Iterator[Step]:
         """See which slot runs, and that it was found good."""

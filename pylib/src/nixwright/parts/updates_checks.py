@@ -9,6 +9,7 @@ from nixwright.layout.disk import places
 from nixwright.layout.sizes import SECTOR, MiB
 from nixwright.nix.values import Apply, force, pkgs
 from nixwright.parts.health import UNIT as GATE
+from nixwright.parts.health import told_units
 from nixwright.scenarios import updates
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nixwright.layout.disk import Disk
     from nixwright.layout.model import Layout
     from nixwright.nix.values import Value
+    from nixwright.parts.base import Context
 
     _Plain: TypeAlias = bool | int | float | str | Sequence["_Plain"] | Mapping[str, "_Plain"] | None
 
@@ -36,8 +38,9 @@ openssl req -x509 $new $leaf -keyout stranger.key -out stranger.pem -subj /CN=st
 """
 
 
-def checks(layout: Layout, compatible: str, module: str, watchdog: int | None) -> Iterator[Check]:
+def checks(context: Context, compatible: str, module: str, watchdog: int | None) -> Iterator[Check]:
     """Return the checks of a host with slots; `watchdog` are the seconds that it waits, None for no watchdog."""
+    layout = context.layout
     disk = layout.slots[0].boot.disk
     table = _table(disk, layout)
     devices = {
@@ -46,7 +49,7 @@ def checks(layout: Layout, compatible: str, module: str, watchdog: int | None) -
     own: dict[str, _Plain] = {"slots": table, "disk": disk.path}
     differences = [_disks(disk, table), _KEYS, _TOOLS]
     yield from _updates(module, {**own, "devices": devices, "compatible": compatible}, differences)
-    yield from _cuts(module, {**own, "devices": devices, "compatible": compatible}, differences)
+    yield from _cuts(module, {**own, "devices": devices, "compatible": compatible}, differences, told_units(context))
     if watchdog is not None:
         yield _watchdog(module, watchdog)
 
@@ -98,7 +101,7 @@ def _updates(module: str, values: dict[str, _Plain], differences: list[Differenc
     )
 
 
-def _cuts(module: str, values: dict[str, _Plain], differences: list[Difference]) -> Iterator[Check]:
+def _cuts(module: str, values: dict[str, _Plain], differences: list[Difference], told: str) -> Iterator[Check]:
     gate = {"gate": f"{GATE}.service"}
     forgets = {
         f"systemd.services.{GATE}.serviceConfig.ExecStartPost": "/run/current-system/sw/bin/rm /data/rauc/good.json"
@@ -123,7 +126,7 @@ def _cuts(module: str, values: dict[str, _Plain], differences: list[Difference])
         _CUTS,
         "an update that comes up and is not well is left for the slot before it",
         updates.leaves_what_is_not_well,
-        gate,
+        {**gate, "told": told},
         keeps=[module],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -119,12 +120,15 @@ def test_what_stops_is_known_by_systemds_own_words() -> None:
     assert re.search(cast("Any", foreign.values["stops_saying"])[-1], said)
 
 
-def test_the_pool_is_another_machines_before_the_power_is_cut() -> None:
-    values: dict[str, Any] = {"pools": ["rpool"], "stops_saying": ["in use from another system"], "questions": {}}
+def test_another_machine_starts_after_the_power_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    values: dict[str, Any] = {"stops_saying": ["in use from another system"], "questions": {}}
     box = fake_machine({"console log": f"pool was previously in use from another system\n{STOPS}"})
+    given: list[str | None] = []
+    monkeypatch.setattr(box, "start", lambda: given.append(os.environ.get("QEMU_KERNEL_PARAMS")))
     broken.stops_before_foreign(box, **values)
-    assert [c.partition(" ")[0] for c in box.commands[:3]] == ["echo", "zpool", "zpool"]
-    assert "spl_hostid" in box.commands[0]
+    assert given == ["spl.spl_hostid=0x0badcafe"]
+    assert box.calls[0] == "crash"
+    assert "QEMU_KERNEL_PARAMS" not in os.environ
     with pytest.raises(AssertionError, match="came up all the same"):
         broken.stops_before_foreign(fake_machine({"console log": UP}), **values)
 

@@ -44,7 +44,7 @@ class _Broken:
 def checks(context: Context) -> Iterator[Check]:
     """What a host, whose disks are checked, does with each thing broken that it has."""
     layout = context.layout
-    found = [*_dead_key(layout), *_no_blank(layout), *_foreign(layout)]
+    found = [*_dead_key(layout), *_no_blank(layout), *_foreign(layout, context.host_id)]
     # by evaluation first: nothing boots after what is broken
     for index in (*range(1, len(found)), *range(min(1, len(found)))):
         yield found[index].check(boots=index == 0)
@@ -89,15 +89,20 @@ def _no_blank(layout: Layout) -> Iterator[_Broken]:
             return
 
 
-def _foreign(layout: Layout) -> Iterator[_Broken]:
+def _foreign(layout: Layout, host_id: str | None) -> Iterator[_Broken]:
     pools = [p.name for p in layout.root_pools]
     if pools:
-        words = ["pool was previously in use from another system", f"Failed to start .*Import ZFS pool .{pools[0]}"]
+        ours = f"hostid={int(host_id or '0', 16):x}"
+        words = [
+            "pool was previously in use from another system",
+            ours,
+            f"Failed to start .*Import ZFS pool .{pools[0]}",
+        ]
         force_import = "boot.zfs.forceImportRoot"
         yield _Broken(
             "a pool that another machine used last is not taken by force: it stops, and says why",
             broken.stops_before_foreign,
-            {"pools": pools, "stops_saying": words, "questions": questions(layout)},
+            {"stops_saying": words, "questions": questions(layout)},
             {force_import: False},
             ("forced", "every pool is imported, whoever used it", {force_import: force(value=True)}),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from nixwright.scenarios.installed import answers, restarts
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import QemuMachine
 
+_PARAMETERS = "QEMU_KERNEL_PARAMS"  # added to the kernel's command line when a VM starts: NixOS's qemu-vm.nix
 _COMES_UP = "Reached target .*multi-user"
 # a VM of a test panics in emergency mode, and is off: NixOS's test-instrumentation.nix asks for it
 _STOPS = "emergency[.]target|Kernel panic"
@@ -32,17 +34,17 @@ def stops_without_blank(
     _stops(machine, stops_saying, questions)
 
 
-def stops_before_foreign(
-    machine: QemuMachine, *, pools: list[str], stops_saying: list[str], questions: dict[str, str]
-) -> None:
-    """Another machine used the pools last and has not exported them: the boot stops, and says whose they are."""
-    other = "0x0badcafe"
-    machine.succeed(f"echo {other} > /sys/module/spl/parameters/spl_hostid")
-    for pool in pools:
-        # the labels, which name the machine, are written with a change of the pool alone
-        machine.succeed(f"zpool set comment=elsewhere {pool}", f"zpool sync {pool}")
+def stops_before_foreign(machine: QemuMachine, *, stops_saying: list[str], questions: dict[str, str]) -> None:
+    """Who starts from the pools is not who used them last and exported none: the boot stops, and says whose they are.
+
+    ZFS takes the machine's number from the kernel's command line before it looks at /etc/hostid.
+    """
     machine.crash()
-    _stops(machine, stops_saying, questions)
+    os.environ[_PARAMETERS] = "spl.spl_hostid=0x0badcafe"
+    try:
+        _stops(machine, stops_saying, questions)
+    finally:
+        del os.environ[_PARAMETERS]
 
 
 def _stops(machine: QemuMachine, wanted: list[str], questions: dict[str, str]) -> None:

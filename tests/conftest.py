@@ -25,6 +25,7 @@ ALLOWED_SKIPS = (
     r"needs loop devices \(root, and a kernel that has them\)",
     r"needs network namespaces \(root, and a kernel that has them\)",
     r"needs a complete nixpkgs: set NIXWRIGHT_NIXPKGS to its directory",
+    r"needs U-Boot's source: set NIXWRIGHT_U_BOOT to its directory",
 )
 
 os.environ["PATH"] = search_path()

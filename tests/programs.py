@@ -111,11 +111,20 @@ def need(*names: str) -> None:
 
 def nixpkgs() -> Path:
     """Return the directory of a complete nixpkgs; skip the running test where nobody named one."""
+    return _named("NIXWRIGHT_NIXPKGS", "a complete nixpkgs")
+
+
+def u_boot_source() -> Path:
+    """Return the directory of U-Boot's source, where nothing was built; skip the test where nobody named one."""
+    return _named("NIXWRIGHT_U_BOOT", "U-Boot's source")
+
+
+def _named(variable: str, what: str) -> Path:
     import pytest  # noqa: PLC0415 - as above
 
-    named = os.environ.get("NIXWRIGHT_NIXPKGS")
+    named = os.environ.get(variable)
     if not named:
-        pytest.skip("needs a complete nixpkgs: set NIXWRIGHT_NIXPKGS to its directory")
+        pytest.skip(f"needs {what}: set {variable} to its directory")
     return Path(named)
 
 

@@ -160,6 +160,7 @@ _KCONFIG = (
     "# CONFIG_HUSH_MODERN_PARSER is not set",
     "CONFIG_LEGACY_IMAGE_FORMAT=y",
     "CONFIG_USB_GADGET=y",
+    "CONFIG_USB_GADGET_DOWNLOAD=y",  # without it there is no ums, whatever is said of it
     "# CONFIG_EFI_LOADER is not set",
     "# CONFIG_USB_FUNCTION_FASTBOOT is not set",
     "# CONFIG_USB_FUNCTION_SDP is not set",

@@ -56,6 +56,7 @@ def checks(context: Context, compatible: str, module: str, watchdog: int | None)
 
 def _updates(module: str, values: dict[str, _Plain], differences: list[Difference]) -> Iterator[Check]:
     gate = {"gate": f"{GATE}.service"}
+    hidden: dict[str, Value] = {"systemd.services.rauc.serviceConfig.InaccessiblePaths": ["/etc/fw_env.config"]}
     first = {f"{_SETTINGS}.bundleFormats": ["verity"], f"{_SETTINGS}.bootloader": "uboot"}
     yield Check(
         _UPDATES,
@@ -72,7 +73,7 @@ def _updates(module: str, values: dict[str, _Plain], differences: list[Differenc
                 {f"{_SETTINGS}.bundleFormats": force(["plain", "verity"])},
                 judged="evaluation",
             ),
-            Sabotage("no-variables", "RAUC cannot reach U-Boot's variables", {"systemd.services.rauc.path": force([])}),
+            Sabotage("no-variables", "RAUC cannot reach U-Boot's variables", hidden),
         ],
     )
     nothing = {f"systemd.services.{GATE}.serviceConfig.ExecStart": force("/run/current-system/sw/bin/true")}

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+import json
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nixwright.boards
 import pytest
+from layout_slots import emmc
 from nixwright.boards.pibox import PiBox
 from nixwright.boards.qemu_vm import QemuVm
+from nixwright.boards.rock64 import Rock64
 from nixwright.errors import MistakeError
 from nixwright.layout import GPT, REST, Disk, Ext4, Partition
 from nixwright.layout.model import Layout
 from parts_host import MarkdownSnapshot, NixSnapshot, context, pibox_layout, plain_layout, printed, told
+from programs import need
 
 if TYPE_CHECKING:
     from syrupy.assertion import SnapshotAssertion
 
+KERNEL = Path(nixwright.boards.__path__[0]) / "programs/rock64-kernel.nix"
 BOARD = PiBox(firmware_volume_id="1A2B-3C4D")
 
 
@@ -63,6 +71,29 @@ def test_qemu_vm(system: str, snapshot: SnapshotAssertion) -> None:
     host = context(board, layout=plain_layout())
     assert printed(board, host) == snapshot(extension_class=NixSnapshot)
     assert not [*board.host_rules(host)]
+
+
+def test_a_trimmed_kernel_is_built_from_a_file_beside_the_module() -> None:
+    board = Rock64(kernel="trimmed")
+    host = context(board, layout=Layout.of([emmc()]))
+    text = printed(board, host)
+    assert "kernelPackages = pkgs.callPackage ./trimmed-kernel.nix { };" in text
+    assert "includeDefaultModules = false;" in text
+    assert "trimmed-kernel.nix" in [f.name for f in board.files(host)]
+    assert "kernelPackages" not in printed(Rock64(), host)
+    assert "trimmed-kernel.nix" not in [f.name for f in Rock64().files(host)]
+
+
+def test_a_trimmed_kernel_has_nothing_twice() -> None:
+    need("nix-instantiate")
+    lib = "{ kernel.no = false; mkForce = v: v; genAttrs = names: f: map (name: { ${name} = f name; }) names; }"
+    given = f"{{ lib = {lib}; linux.override = given: given; linuxPackagesFor = kernel: kernel; }}"
+    argv = ["nix-instantiate", "--eval", "--strict", "--json", "-E", f"import {KERNEL} {given}"]
+    found = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+    names = [name for option in found["structuredExtraConfig"] for name, on in option.items() if on is False]
+    assert len(names) == len(set(names)) == len(found["structuredExtraConfig"])
+    assert {"PCI", "DRM", "ARCH_TEGRA"} < set(names)
+    assert "ARCH_ROCKCHIP" not in names
 
 
 def test_qemu_vm_without_a_boot_partition() -> None:

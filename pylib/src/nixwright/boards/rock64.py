@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nixwright.boards.base import Board, System
-from nixwright.boards.u_boot import INITRD, KERNEL, Environment, UBoot
+from nixwright.boards.u_boot import INITRD, KERNEL, Environment, UBoot, shipped
 from nixwright.errors import Mistake
 from nixwright.layout.disk import Soldered
 from nixwright.layout.partition import Raw
 from nixwright.layout.sizes import MiB, Sectors
-from nixwright.nix.values import Apply, Text, config, pkgs
+from nixwright.nix.values import Apply, NixPath, Text, config, pkgs
+from nixwright.parts.base import File
 from nixwright.parts.facts import BootVariables, DeviceTree, EthernetHardware, RootOverlay, SerialConsole, SlotBoot
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from nixwright.layout.model import Layout
     from nixwright.options.settings import Setting
-    from nixwright.parts.base import Context, Fact, File
+    from nixwright.parts.base import Context, Fact
 
 EMMC = Soldered("/dev/mmcblk1", why="the eMMC module: the device tree numbers it 1, and the SD card 0")
 # Where the boot ROM looks for its first loader, and that for U-Boot (Rockchip's partition map), each up to the next.
@@ -30,6 +31,7 @@ U_BOOT = (
     Raw("u-boot.itb", Sectors(16384), MiB(8)),
 )
 DEVICE_TREE = "rockchip/rk3328-rock64.dtb"
+_TRIMMED = "trimmed-kernel.nix"
 _ADAPTERS = ("rtl8153a-2", "rtl8153a-3", "rtl8153a-4", "rtl8153b-2", "rtl8153c-1")
 _CONSOLE = ("ttyS2", 1500000)
 _PERIPHERAL = '&usb20_otg {\n\tdr_mode = "peripheral";\n};\n'
@@ -50,10 +52,13 @@ _LOADER = UBoot(
 class Rock64(Board):
     """A Rock64 with an eMMC module: U-Boot from the gap before slot A, its variables in SPI flash.
 
-    The kernel is NixOS's own; `settings` may say another (`boot.kernelPackages`).
+    `kernel` is NixOS's own, which a binary cache has, or the same without drivers that a Rock64 has no use for: it is
+    built at home, and leaves room in both slots (docs/rock64.md has the sizes). `settings` may say any other
+    (`boot.kernelPackages`).
     """
 
     system: System = field(default="aarch64-linux", init=False)
+    kernel: Literal["stock", "trimmed"] = "stock"
 
     requires = (RootOverlay,)
 
@@ -85,12 +90,19 @@ class Rock64(Board):
         yield self.set("boot.kernelParams", [f"console={_CONSOLE[0]},{_CONSOLE[1]}", early], comment=why)
         modules = ["mmc_block", "dw_mmc_rockchip"]
         yield self.set("boot.initrd.availableKernelModules", modules)
+        if self.kernel == "trimmed":
+            built = Apply(pkgs.callPackage, (NixPath(f"./{_TRIMMED}"), {}))
+            yield self.set("boot.kernelPackages", built, field="kernel")
+            why = "disks of other machines, whose drivers this kernel does not have"
+            yield self.set("boot.initrd.includeDefaultModules", value=False, field="kernel", comment=why)
         yield self.set("hardware.enableRedistributableFirmware", value=False)
         yield self.set("hardware.firmware", [_firmware()], comment="for network adapters on USB; the board needs none")
         yield from _LOADER.settings(self)
 
     def files(self, context: Context) -> Iterator[File]:
-        """U-Boot's scripts, and what builds them."""
+        """U-Boot's scripts, what builds them, and the kernel where it is not NixOS's own."""
+        if self.kernel == "trimmed":
+            yield File(_TRIMMED, shipped("rock64-kernel.nix"))
         if context.layout.slots:
             yield from _LOADER.files(context.layout.slots)
 

@@ -110,7 +110,7 @@ class UBoot:
     def select_slot(self, slots: tuple[Slot, ...]) -> str:
         """Return the command that chooses a slot, one line a step, each ended as `one_line` needs it."""
         return fill(
-            _text("select-slot.cmd"),
+            shipped("select-slot.cmd"),
             device=" ".join(map(str, self.device)),
             devtype=self.device[0],
             devnum=f"{self.device[1]:x}",
@@ -124,7 +124,7 @@ class UBoot:
     def boot_cmd(self, slots: tuple[Slot, ...]) -> str:
         """Return the source of boot.scr. `@build@`, `@init@` and `@parameters@` are left to Nix, which knows them."""
         return fill(
-            _text("boot.cmd"),
+            shipped("boot.cmd"),
             devtype=self.device[0],
             devnum=f"{self.device[1]:x}",
             initrd_address=f"{self.initrd_address:#010x}",
@@ -138,7 +138,7 @@ class UBoot:
         wanted = (*self.environment.kconfig, *_KCONFIG, *self.kconfig)
         file, text = self.device_tree_patch
         return fill(
-            _text("u-boot.nix"),
+            shipped("u-boot.nix"),
             package=self.package,
             kconfig="\n".join(f"    {line}" for line in wanted),
             file=file,
@@ -146,7 +146,7 @@ class UBoot:
         )
 
     def _boot_script(self) -> str:
-        return fill(_text("boot-script.nix"), room=str(self.initrd_address - self.kernel_address))
+        return fill(shipped("boot-script.nix"), room=str(self.initrd_address - self.kernel_address))
 
 
 # What chooses a slot needs of U-Boot, and what a person with a USB cable does. Nothing else may start a slot uncounted.
@@ -186,6 +186,6 @@ def _partitions(slots: tuple[Slot, ...]) -> dict[str, str]:
     return {f"boot_{slot.name.lower()}": f"{slot.boot.number:x}" for slot in slots}
 
 
-def _text(name: str) -> str:
+def shipped(name: str) -> str:
     """Return one of the files that are shipped with this package."""
     return (Path(__file__).with_name("programs") / name).read_text("utf-8")

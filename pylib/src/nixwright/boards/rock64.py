@@ -53,7 +53,7 @@ class Rock64(Board):
     """A Rock64 with an eMMC module: U-Boot from the gap before slot A, its variables in SPI flash.
 
     `kernel` is NixOS's own, which a binary cache has, or the same without drivers that a Rock64 has no use for: it is
-    built at home, and leaves room in both slots (docs/rock64.md has the sizes). `settings` may say any other
+    built at home, and leaves room in both slots (docs/rock64.md says how much less it is). `settings` may say any other
     (`boot.kernelPackages`).
     """
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Data = Mapping[str, Any]
 
 _NOTHING = {"None", "()", "[]", "{}"}  # defaults that say only that something is not there
-_LONG = 60  # characters of a default
+_LONG = 40  # characters of a default
 _SIZE = 9  # characters of a size that reads well
 _SHOWN = ("compression", "dedup")  # properties of a pool that a reader asks for
 _CONTENT = {"zfs_member": "pool {pool}", "swap": "swap"}

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PIBOX = ROOT / "hosts" / "pibox.py"
-GEN = [sys.executable, "-m", "nixwright.cli.main", "gen"]
+GEN = [sys.executable, "-m", "nixwright", "gen"]
 PYDANTIC = [sys.executable, "-c", "import pydantic"]
 OTHERS = ("printer.py", "eval_jobs.py")  # benchmarks of their own, with aims of their own
 PYDANTIC_AIM, NIX_AIM, HOST_AIM = 5.0, 15.0, 10.0  # times, times, ms

@@ -83,7 +83,7 @@ def environment(root: Path) -> dict[str, str]:
 def nixwright(root: Path, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command of nixwright in a project."""
     env = environment(root) | ({} if path is None else {"PATH": path})
-    line = [sys.executable, "-m", "nixwright.cli.main", *arguments]
+    line = [sys.executable, "-m", "nixwright", *arguments]
     return subprocess.run(line, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=240)
 
 

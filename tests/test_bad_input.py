@@ -258,7 +258,7 @@ def test_messages_are_the_same_each_time(tmp_path: Path) -> None:
         '"services.tailscale.enabel": True', '"networking.search": {"b", "a", "c"}, "networking.domain": object()'
     )
     (tmp_path / "hosts/pibox.py").write_text(text)
-    argv = [sys.executable, "-m", "nixwright.cli.main", "gen", "hosts/pibox.py"]
+    argv = [sys.executable, "-m", "nixwright", "gen", "hosts/pibox.py"]
     said = {
         subprocess.run(
             argv, cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONHASHSEED": seed}

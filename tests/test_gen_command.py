@@ -58,7 +58,7 @@ def test_the_committed_modules_are_what_gen_writes(project: Project) -> None:  #
 
 def test_the_same_input_gives_the_same_bytes_elsewhere(project: Project, tmp_path_factory: object) -> None:  # noqa: ARG001, F811
     project.host(EXAMPLE)
-    command = [sys.executable, "-m", "nixwright.cli.main", "gen", "--stdout", "hosts/pibox.py"]
+    command = [sys.executable, "-m", "nixwright", "gen", "--stdout", "hosts/pibox.py"]
     texts = {
         subprocess.run(
             command, cwd=project.root, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True

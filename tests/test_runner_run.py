@@ -12,7 +12,7 @@ from eval_programs import link, script
 from nix_build_runs import RUNS
 from nixwright.runner import history
 from nixwright.runner.results import CheckResult, Outcome, Run, Why
-from nixwright.runner.run import Request, run_checks
+from nixwright.runner.run import Request, Running
 from nixwright.runner.selection import Wanted
 from nixwright.tools.nix_build import builders, need_nix, not_built, version
 from nixwright.tools.nix_log import BuildStarted, read_event
@@ -99,7 +99,7 @@ def evaluates(nix: Path, *jobs: dict[str, Any], end: str = "") -> None:
 def run(nix: Path, *names: str, watcher: Seen | None = None, **request: Any) -> Run:
     wanted = [Wanted(name, "a", name, proves=(("Host", name),)) for name in names]
     made = Request("path:/project", "checks.x86_64-linux", nix.parent / "state", **request)
-    return asyncio.run(run_checks(wanted, made, watcher or Seen()))
+    return asyncio.run(Running(wanted, made, watcher or Seen()).run())
 
 
 def told(found: Run) -> dict[str, tuple[Outcome, Why]]:
@@ -215,7 +215,7 @@ def test_a_sabotage_that_a_machines_trouble_hides_is_not_seen(nix: Path) -> None
     evaluates(nix, job("a-s", "remote-dies"))
     wanted = [Wanted("a-s", "a", "a", sabotage="s", why="it is broken")]
     request = Request("path:/project", "sabotages", nix.parent / "state")
-    (check,) = asyncio.run(run_checks(wanted, request, Seen())).checks
+    (check,) = asyncio.run(Running(wanted, request, Seen()).run()).checks
     assert (check.outcome, check.why) == (Outcome.ERROR, Why.BUILDER_LOST)
 
 
@@ -237,7 +237,7 @@ def test_a_sabotage_that_evaluation_judges_boots_nothing(error: str, outcome: Ou
     evaluates(nix, line)
     wanted = [Wanted("a-s", "a", "a", sabotage="s", why="it is broken", judged="evaluation")]
     seen = Seen()
-    found = asyncio.run(run_checks(wanted, Request("path:/p", "sabotages", nix.parent / "state"), seen))
+    found = asyncio.run(Running(wanted, Request("path:/p", "sabotages", nix.parent / "state"), seen).run())
     assert [(c.outcome, c.why) for c in found.checks] == [(outcome, why)]
     assert not any("booting" in said for said in seen.said)
 
@@ -254,7 +254,7 @@ def test_a_sabotage_shows_nothing_of_a_check_that_fails_anyway(
     history.remember(state / "history.json", [base])
     evaluates(nix, job("a-s", "fails"))
     wanted = [Wanted("a-s", "a", "a", sabotage="s", why="it is broken")]
-    (check,) = asyncio.run(run_checks(wanted, Request("path:/p", "sabotages", state), Seen())).checks
+    (check,) = asyncio.run(Running(wanted, Request("path:/p", "sabotages", state), Seen()).run()).checks
     assert (check.outcome, check.why) == (outcome, why)
 
 

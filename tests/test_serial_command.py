@@ -154,7 +154,7 @@ def test_what_comes_is_shown_and_kept(project: Project, tmp_path: Path) -> None:
     board, end = pty.openpty()
     kept = tmp_path / "kept"
     for turn in (b"one", b"two"):
-        argv = [sys.executable, "-m", "nixwright.cli.main", "serial", "hosts/box.py"]
+        argv = [sys.executable, "-m", "nixwright", "serial", "hosts/box.py"]
         more = ["--device", os.ttyname(end), "--capture", str(kept)]
         process = subprocess.Popen(
             [*argv, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -101,7 +101,7 @@ def test_what_is_wiped_and_kept_of_the_impermanence_vm_is_z_20(capsys: pytest.Ca
 
 def test_a_terminal_gets_colours_and_no_color_none(tmp_path: Path) -> None:
     def told(**environment: str) -> str:
-        argv = [sys.executable, "-m", "nixwright.cli.main", "show", host("pibox"), "--root", str(ROOT)]
+        argv = [sys.executable, "-m", "nixwright", "show", host("pibox"), "--root", str(ROOT)]
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(tmp_path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def on_a_terminal(*argv: str, directory: Path) -> str:
     """Run a command whose standard error is a terminal, and return what that shows."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "nixwright.cli.main", *argv]
+    command = [sys.executable, "-m", "nixwright", *argv]
     child = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     shown = bytearray()

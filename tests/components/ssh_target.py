@@ -142,7 +142,7 @@ class Target:
         )
 
     def command(self, *argv: str) -> list[str]:
-        return [sys.executable, "-m", "nixwright.cli.main", argv[0], *self.server.arguments, *argv[1:]]
+        return [sys.executable, "-m", "nixwright", argv[0], *self.server.arguments, *argv[1:]]
 
 
 def _children(pid: int) -> list[int]:

@@ -215,7 +215,7 @@ def test_a_disk_that_was_swapped_for_another_is_not_written(
 
 def test_without_the_name_typed_nothing_happens(disk: str, backing: Path, image: Path) -> None:
     before = digest(backing)
-    argv = [sys.executable, "-m", "nixwright.cli.main", "flash", str(image), disk, "--fixed"]
+    argv = [sys.executable, "-m", "nixwright", "flash", str(image), disk, "--fixed"]
     for typed in ("", "y\n", "yes\n", "sda\n"):
         done = subprocess.run(argv, input=typed, capture_output=True, text=True, check=False)
         assert (done.returncode, digest(backing)) == (2, before)

@@ -35,7 +35,7 @@ USB = "/dev/disk/by-id/usb-QEMU_QEMU_HARDDISK_{}-0:0"
 STICK, WORN = USB.format("stick"), USB.format("worn")
 BAD_BYTE = 5 * MIB
 PYTHON = f"env PYTHONPATH={Path(nixwright.__file__).parents[1]} {sys.executable}"
-NIXWRIGHT = f"{PYTHON} -m nixwright.cli.main"
+NIXWRIGHT = f"{PYTHON} -m nixwright"
 # What a disk of the target is, as far as the rules about disks in use ask.
 EMPTY: dict[str, Any] = {"name": "vm", "pools": [], "disks": [{"device": VM, "size": None, "partitions": []}]}
 

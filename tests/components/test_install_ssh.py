@@ -31,7 +31,7 @@ def machine(tmp_path: Path) -> Iterator[Target]:
         (tmp_path / "passphrase").write_text(f"{CANARY}-passphrase\n")
         (tmp_path / "hash").write_text(f"$y$j9T${CANARY}\n")
         done = subprocess.run(
-            [sys.executable, "-m", "nixwright.cli.main", "gen", f"{tmp_path}/project/hosts/vm.py"],
+            [sys.executable, "-m", "nixwright", "gen", f"{tmp_path}/project/hosts/vm.py"],
             check=True,
             capture_output=True,
             text=True,
@@ -99,7 +99,7 @@ def test_from_an_empty_disk_to_an_installed_one(machine: Target) -> None:
 
 
 def machine_verify(machine: Target) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nixwright.cli.main", "verify-disk"]
+    command = [sys.executable, "-m", "nixwright", "verify-disk"]
     where = [f"{machine.directory}/project/hosts/vm.py", machine.device]
     return subprocess.run([*command, *where], check=False, capture_output=True, text=True)
 
@@ -176,7 +176,7 @@ def test_a_target_whose_disks_do_not_match(machine: Target) -> None:
     ):
         text = file.read_text()
         file.write_text(text.replace(old, new))
-        subprocess.run([sys.executable, "-m", "nixwright.cli.main", "gen", file], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "nixwright", "gen", file], check=True, capture_output=True)
         done = machine.run(*arguments(machine))
         assert (done.returncode, machine.log) == (2, [])
         assert said in done.stderr
@@ -203,7 +203,7 @@ def test_a_layout_that_changed_after_the_break(machine: Target) -> None:
     broken(machine, machine.hang / "reached")
     file = machine.directory / "project/hosts/vm.py"
     file.write_text(file.read_text().replace("MiB(20)", "MiB(24)"))
-    subprocess.run([sys.executable, "-m", "nixwright.cli.main", "gen", file], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "nixwright", "gen", file], check=True, capture_output=True)
     done = machine.run(*arguments(machine))
     assert done.returncode == 2
     assert "an installation of vm broke off with another layout: go on with that, or say --fresh\n" in done.stderr

@@ -217,7 +217,7 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_whoever_reads_on_may_have_seen_enough(tmp_path: Path) -> None:
     slow = derivation("vm-test-run-boots", f"sleep 3; {PASSES}")
     root = project(tmp_path / "p", GREEN | {"hello-boots": slow})
-    command = f"{sys.executable} -m nixwright.cli.main test --flake path:{root / FLAKE} -k hello-boots | head -n 1"
+    command = f"{sys.executable} -m nixwright test --flake path:{root / FLAKE} -k hello-boots | head -n 1"
     line = ["sh", "-c", command]
     done = subprocess.run(
         line, cwd=root, env=environment(root), capture_output=True, text=True, check=False, timeout=60
@@ -234,7 +234,7 @@ def test_interactive_hands_the_terminal_to_the_driver(tmp_path: Path) -> None:
     line = [
         sys.executable,
         "-m",
-        "nixwright.cli.main",
+        "nixwright",
         "test",
         "--flake",
         f"path:{root / FLAKE}",
@@ -284,7 +284,7 @@ def interrupted(tmp_path: Path, number: int, times: int) -> None:
     line = [
         sys.executable,
         "-m",
-        "nixwright.cli.main",
+        "nixwright",
         "test",
         "--flake",
         f"path:{root / FLAKE}",
@@ -314,10 +314,30 @@ def interrupted(tmp_path: Path, number: int, times: int) -> None:
             time.sleep(0.1)
         assert started_by(mark) == [], (n, output)
         assert process.returncode != 0, output
-        assert not (root / "run.json").exists()
+        if n % 3 and output:  # it had begun, and a second one did not end it at once
+            assert "interrupted: " in output
+        assert not (root / "run.json").exists()  # nothing was over
         left = (
             [name for name in tree(root / "state") if Path(name).name.startswith(".")]
             if (root / "state").exists()
             else []
         )
         assert left == []
+
+
+def test_an_interrupted_run_keeps_what_was_over(tmp_path: Path) -> None:
+    slow = derivation("host-hello", "sleep 60")
+    root = project(tmp_path / "p", GREEN | {"host-hello": slow})
+    line = [sys.executable, "-m", "nixwright", "test", "--flake", f"path:{root / FLAKE}", "-k", ONLY]
+    process = subprocess.Popen(
+        [*line, "--json", "run.json"], cwd=root, env=environment(root), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    seen = next(row for row in process.stdout if "hello-boots  passed" in row)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert (seen[0], process.returncode) == ("✓", 130)
+    found = json.loads((root / "run.json").read_text())
+    assert [c["check"] for c in found["checks"]] == ["hello-boots"]
+    assert (found["ok"], found["problems"]) == (False, ["interrupted: 1 of 2 checks did not come to their end"])
+    assert found["problems"][0] in output

@@ -81,7 +81,3 @@ def _interrupted_as_exception() -> Iterator[None]:
 
 def _module(command: str) -> str:
     return f"nixwright.cli.{command.replace('-', '_')}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

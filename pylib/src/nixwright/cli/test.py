@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from nixwright.report.live import Live
     from nixwright.report.plain import Plain
     from nixwright.runner.results import Run
-    from nixwright.runner.run import Request
+    from nixwright.runner.run import Request, Running
     from nixwright.runner.selection import Wanted
 
 _DRAW = 0.2  # seconds between two looks
+_INTERRUPTED = 130  # as a shell says it of SIGINT
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,14 +87,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, wanted: list[Wanted], request: Request, stale: Sequence[str]) -> int:
     from nixwright.report.checks import summary  # noqa: PLC0415
+    from nixwright.runner.run import Running  # noqa: PLC0415
 
-    view = _view(plain=args.plain)
+    view, status = _view(plain=args.plain), 0
+    running = Running(wanted, request, view)
     try:
-        done = asyncio.run(_watched(wanted, request, view))
+        done = asyncio.run(_watched(running, view))
     except asyncio.CancelledError:
-        view.end()
-        sys.stderr.write("interrupted; nothing is left running\n")
-        return 130
+        done, status = running.so_far(), _INTERRUPTED
     except BrokenPipeError:  # whoever read on has seen enough
         raise
     except OSError as error:  # logs and history: a disk that is full, a directory that is another's
@@ -103,14 +104,13 @@ def _run(args: argparse.Namespace, wanted: list[Wanted], request: Request, stale
     done = _with_problems(done, stale, args)
     for line in summary(done):
         sys.stdout.write(f"{line}\n")
-    _write(args, done)
-    return 0 if done.ok else 1
+    if done.checks or not status:  # nothing is no news, to replace older news with
+        _write(args, done)
+    return status or (0 if done.ok else 1)
 
 
-async def _watched(wanted: list[Wanted], request: Request, view: Live | Plain) -> Run:
+async def _watched(running: Running, view: Live | Plain) -> Run:
     """Run with a view that moves. SIGINT, SIGTERM and SIGHUP end it, the first of them alone: ending takes a while."""
-    from nixwright.runner.run import run_checks  # noqa: PLC0415
-
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     asked: list[int] = []
 
@@ -123,7 +123,7 @@ async def _watched(wanted: list[Wanted], request: Request, view: Live | Plain) -
         loop.add_signal_handler(number, end, number)
     drawing = asyncio.create_task(_draw(view))
     try:
-        return await run_checks(wanted, request, view)
+        return await running.run()
     finally:
         drawing.cancel()
         with contextlib.suppress(asyncio.CancelledError):

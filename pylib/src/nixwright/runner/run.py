@@ -1,9 +1,10 @@
 """A run: all checks evaluated at once, those not built yet built as the machine allows, each end told apart.
 
-    run = await run_checks(wanted, request, watcher)
+    running = Running(wanted, request, watcher)
+    run = await running.run()
     run.ok
 
-Nothing that was started outlives it, however it is left.
+Nothing that was started outlives it, however it is left; `running.so_far()` then tells what was over before.
 """
 
 from __future__ import annotations
@@ -101,17 +102,11 @@ class Request:
     rerun: Callable[[Wanted], str] = lambda _: ""
 
 
-async def run_checks(wanted: Sequence[Wanted], request: Request, watcher: Watcher) -> Run:
-    """Run the checks. Raises ToolError where there is no Nix; whatever else goes wrong stands in the run."""
-    need_nix()
-    return await _Running(list(wanted), request, watcher).run()
-
-
 @dataclass(slots=True)
-class _Running:
-    """The state of a run."""
+class Running:
+    """A run, and its state."""
 
-    wanted: list[Wanted]
+    wanted: Sequence[Wanted]
     request: Request
     watcher: Watcher
     results: dict[str, CheckResult] = field(default_factory=dict)
@@ -122,10 +117,14 @@ class _Running:
     builders: list[Builder] = field(default_factory=list)  # this machine first
     emulated: set[str] = field(default_factory=set)  # run here although they ask for KVM, which is not here
     nix: str = ""
+    started: str = ""
+    begun: float = 0.0
 
     async def run(self) -> Run:
-        started, begun = now(), time.monotonic()
-        self.past = history.read(self.history)
+        """Run the checks. Raises ToolError where there is no Nix; whatever else goes wrong stands in the run."""
+        need_nix()
+        self.started, self.begun = now(), time.monotonic()
+        self.past = history.read(self._history)
         self.nix = version()
         self.watcher.begin(self.wanted, self.past)
         await self._evaluate()
@@ -134,20 +133,29 @@ class _Running:
         try:
             await self._build([w for w in self.wanted if w.title not in self.results])
         finally:
-            history.remember(self.history, self.results.values())
+            history.remember(self._history, self.results.values())
         if not self.wanted:
             self.problems.append("no check was asked for: nothing is proved")
+        return self._so_far()
+
+    def so_far(self) -> Run:
+        """Return what came of a run that was left before its end: the checks that were over."""
+        left = len(self.wanted) - len(self.results)
+        self.problems.append(f"interrupted: {left} of {len(self.wanted)} checks did not come to their end")
+        return self._so_far()
+
+    def _so_far(self) -> Run:
         return Run(
-            tuple(self.results[w.title] for w in self.wanted),
+            tuple(self.results[w.title] for w in self.wanted if w.title in self.results),
             tuple(self.problems),
             tuple(self.notes),
             (("nix", self.nix),),
-            started,
-            time.monotonic() - begun,
+            self.started,
+            time.monotonic() - self.begun,
         )
 
     @property
-    def history(self) -> Path:
+    def _history(self) -> Path:
         return self.request.state / "history.json"
 
     def _done(self, result: CheckResult) -> None:

@@ -63,6 +63,16 @@ def test_what_fails_is_told_with_its_reason_and_how_to_run_it_again(tmp_path: Pa
     assert "no lamp" in Path(results(root)["hello-boots"]["log"]).read_text()
 
 
+@pytest.mark.parametrize("script", ["sh -c 'kill -{} $$'; exit $?", "kill -{} $$"], ids=["driver", "builder"])
+@pytest.mark.parametrize(("number", "why"), [(9, "it was killed, as for want of memory"), (15, "it was interrupted")])
+def test_a_driver_that_is_killed_has_not_said_no(script: str, number: int, why: str, tmp_path: Path) -> None:
+    killed = derivation("vm-test-run-boots", f"echo 'subtest: it is up'; {script.format(number)}")
+    root = project(tmp_path / "p", GREEN | {"hello-boots": killed})
+    done = run_tests(root)
+    assert done.returncode == 1
+    assert f"! hello-boots  error: {why}" in done.stdout
+
+
 def test_what_a_check_needs_fails(tmp_path: Path) -> None:
     oil = derivation("lamp-oil", "echo there is none; exit 3")
     root = project(tmp_path / "p", GREEN | {"hello-boots": derivation("vm-test-run-boots", PASSES, f"oil = {oil};")})

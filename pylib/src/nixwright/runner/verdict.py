@@ -7,6 +7,7 @@ counts for nothing here: a VM may fill its own disk.
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from nixwright.runner.progress import Progress
 
-# Nix' words, with what they mean; the first that fits counts.
+# Nix' words, with what they mean; the first that fits counts. A shell makes 128 + N of a program that signal N ended:
+# a driver that is killed has not said no.
 _MEANS = (
-    (Why.INTERRUPTED, re.compile(r"interrupted by the user")),
+    (Why.INTERRUPTED, re.compile(r"interrupted by the user|failed (?:due to signal 15|with exit code 143)\b")),
     (Why.DISK_FULL, re.compile(r"No space left on device|disk is full|lack of free disk space|Disk quota exceeded")),
     (Why.READ_ONLY, re.compile(r"Read-only file system|readonly database|remounting \S+ writable|is not writable")),
     (Why.STORE_GONE, re.compile(r"cannot connect to socket at ")),
@@ -33,7 +35,12 @@ _MEANS = (
         ),
     ),
     (Why.TIMED_OUT, re.compile(r"timed out after")),
-    (Why.NO_MEMORY, re.compile(r"failed due to signal 9\b|Cannot allocate memory|out of memory", re.IGNORECASE)),
+    (
+        Why.NO_MEMORY,
+        re.compile(
+            r"failed (?:due to signal 9|with exit code 137)\b|Cannot allocate memory|out of memory", re.IGNORECASE
+        ),
+    ),
 )
 _FAILED = (
     re.compile(r"Cannot build '(?P<drv>[^']+\.drv)'\.\s+Reason: builder failed"),
@@ -92,7 +99,8 @@ def driver_verdict(progress: Progress, status: int | None, limit: str = "") -> V
     if limit in {"total", "silence"}:
         return Verdict(Outcome.ERROR, Why.TIMED_OUT, "", found)
     if status is not None and status < 0:
-        return Verdict(Outcome.ERROR, Why.NO_MEMORY, f"the driver was ended by signal {-status}", found)
+        why = Why.NO_MEMORY if -status == signal.SIGKILL else Why.INTERRUPTED
+        return Verdict(Outcome.ERROR, why, f"the driver was ended by signal {-status}", found)
     return Verdict(Outcome.FAILED, Why.TEST, "", found)
 
 

@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import signal
+import sys
 import tempfile
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,3 +85,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a CI run that skipped what it must not."""
     if os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK and any(unexpected(_skips)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def driver_of_26_05(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenarios run inside a package that has no module for durations."""
+    package = ModuleType("test_driver")
+    package.__path__ = []
+    monkeypatch.setitem(sys.modules, "test_driver", package)

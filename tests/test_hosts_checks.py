@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -19,12 +17,7 @@ if TYPE_CHECKING:
 ID = "0123456789abcdef0123456789abcdef"
 
 
-@pytest.fixture(autouse=True)
-def driver_of_26_05(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenarios run inside a package that has no module for durations."""
-    package = ModuleType("test_driver")
-    package.__path__ = []
-    monkeypatch.setitem(sys.modules, "test_driver", package)
+pytestmark = pytest.mark.usefixtures("driver_of_26_05")
 
 
 class Machine:

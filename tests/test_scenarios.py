@@ -21,12 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.fixture(autouse=True)
-def driver_of_26_05(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenarios run inside a package that has no module for durations."""
-    package = ModuleType("test_driver")
-    package.__path__ = []
-    monkeypatch.setitem(sys.modules, "test_driver", package)
+pytestmark = pytest.mark.usefixtures("driver_of_26_05")
 
 
 REAL = json.loads((Path(__file__).parent / "data/test-driver/interface.json").read_text())

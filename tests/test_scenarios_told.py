@@ -17,10 +17,11 @@ from nixwright.provisioning.device import Device
 from nixwright.scenarios import containers, provisioned
 from parts_host import context
 from provisioning_example import ADA
-from test_scenarios import driver_of_26_05  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("driver_of_26_05")
 
 DIRECTORY = "/data/config"
 FLASH = {"directory": DIRECTORY, "seed": "/boot/config.toml", "fresh": "/run/nixwright/fresh-flash"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Data = Mapping[str, Any]
 
 WIDTH = 80
-_FEW = 118  # characters: two lines
+_FEW = 112  # characters: two lines
 _LABEL = 11  # columns of the margin with the sections' names
 
 
@@ -122,13 +122,10 @@ def _mounts(page: _Page, about: Data) -> None:
 
 
 def _few(sentences: Sequence[str]) -> str:
-    """Return as many sentences as fit on two lines, and how many more there are."""
-    kept = list(sentences[:1])
-    for sentence in sentences[1:]:
-        if sum(map(len, kept)) + len(sentence) > _FEW:
-            return f"{'; '.join(kept)}; and {len(sentences) - len(kept)} more"
-        kept.append(sentence)
-    return "; ".join(kept)
+    """Return as many sentences as fit on two lines, each to its first semicolon, and how many more there are."""
+    short = [sentence.partition(";")[0] for sentence in sentences]
+    shown = [f"{'; '.join(short[:n])}; and {len(short) - n} more" for n in range(1, len(short))] + ["; ".join(short)]
+    return next((text for text in reversed(shown) if len(text) <= _FEW), shown[0])
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -128,7 +128,7 @@ class QemuMachine(BaseMachine, Protocol):
         """Wait until the serial console shows a new line that matches."""
 
     def get_console_log(self) -> str:
-        """Return what the serial console showed so far."""
+        """Return what the serial console showed since the machine was started last."""
         ...
 
     def send_chars(self, chars: str, delay: float | None = ...) -> None:

@@ -38,7 +38,7 @@ COMMANDS = (
     "vm",
 )
 FAILED = 2
-_INTERRUPTED = 130
+INTERRUPTED = 130  # as a shell says it of SIGINT
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     return status
 
 

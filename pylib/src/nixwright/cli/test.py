@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from nixwright.runner.selection import Wanted
 
 _DRAW = 0.2  # seconds between two looks
-_INTERRUPTED = 130  # as a shell says it of SIGINT
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, wanted: list[Wanted], request: Request, stale: Sequence[str]) -> int:
+    from nixwright.cli.main import INTERRUPTED  # noqa: PLC0415 - it imports us
     from nixwright.report.checks import summary  # noqa: PLC0415
     from nixwright.runner.run import Running  # noqa: PLC0415
 
@@ -94,7 +94,7 @@ def _run(args: argparse.Namespace, wanted: list[Wanted], request: Request, stale
     try:
         done = asyncio.run(_watched(running, view))
     except asyncio.CancelledError:
-        done, status = running.so_far(), _INTERRUPTED
+        done, status = running.so_far(), INTERRUPTED
     except BrokenPipeError:  # whoever read on has seen enough
         raise
     except OSError as error:  # logs and history: a disk that is full, a directory that is another's

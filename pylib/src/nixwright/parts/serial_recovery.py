@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.nix.values import If, Merge, NixPath, Text, config, force, pkgs
+from nixwright.parts import vm_variables
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import BootVariables, SerialConsole
 from nixwright.record import record
@@ -127,14 +128,10 @@ def _in_qemu(terminal: str, number: int) -> Difference:
     other = f"-device pci-serial-4x,chardev{number + 1}=line"  # without ISA it has all four of them
     here = pkgs.stdenv.hostPlatform
     options = Merge(([line], If(here.isx86_64, [x86]), If(here.isAarch64, [other])))
-    variables: Value = {
-        "size": 1,
-        "driveConfig": {"deviceExtraOpts": {"serial": "variables"}, "driveExtraOpts": {"format": "raw"}},
-    }
     settings: dict[str, Value] = {
         "virtualisation.qemu.options": options,
-        "virtualisation.emptyDiskImages": [variables],
-        'environment.etc."fw_env.config".text': force("/dev/disk/by-id/virtio-variables 0x0 0x2000\n"),
+        "virtualisation.emptyDiskImages": [vm_variables.DRIVE],
+        **vm_variables.SETTINGS,
         "environment.etc.u-boot-initial-env.text": "BOOT_ORDER=A B\n",
         "environment.systemPackages": [pkgs.ubootTools],
         f'systemd.services."serial-getty@{terminal}"': {"wantedBy": ["getty.target"], "overrideStrategy": "asDropin"},

@@ -8,6 +8,7 @@ from nixwright.checks.model import Check, Difference, Sabotage
 from nixwright.layout.disk import places
 from nixwright.layout.sizes import SECTOR, MiB
 from nixwright.nix.values import Apply, force, pkgs
+from nixwright.parts import vm_variables
 from nixwright.parts.health import UNIT as GATE
 from nixwright.parts.health import told_units
 from nixwright.scenarios import updates
@@ -167,13 +168,13 @@ def _disks(disk: Disk, table: dict[str, list[int]]) -> Difference:
     size = max(start + length for start, length in table.values()) + _ROOM
     drives: Value = [
         {"size": size, "driveConfig": {"deviceExtraOpts": {"serial": "flash"}}},
-        {"size": 1, "driveConfig": {"deviceExtraOpts": {"serial": "variables"}, "driveExtraOpts": {"format": "raw"}}},
+        vm_variables.DRIVE,
     ]
     settings: dict[str, Value] = {
         "virtualisation.emptyDiskImages": drives,
         "virtualisation.memorySize": 1024,
         "services.udev.extraRules": rules,
-        'environment.etc."fw_env.config".text': force("/dev/disk/by-id/virtio-variables 0x0 0x2000\n"),
+        **vm_variables.SETTINGS,
     }
     return Difference(
         "the slots are on a disk of QEMU's, by the names that they have, the variables on another", settings

@@ -136,18 +136,19 @@ class Running:
             history.remember(self._history, self.results.values())
         if not self.wanted:
             self.problems.append("no check was asked for: nothing is proved")
-        return self._so_far()
+        return self._over(self.problems)
 
     def so_far(self) -> Run:
         """Return what came of a run that was left before its end: the checks that were over."""
         left = len(self.wanted) - len(self.results)
-        self.problems.append(f"interrupted: {left} of {len(self.wanted)} checks did not come to their end")
-        return self._so_far()
+        return self._over(
+            [*self.problems, f"interrupted: {left} of {len(self.wanted)} checks did not come to their end"]
+        )
 
-    def _so_far(self) -> Run:
+    def _over(self, problems: Sequence[str]) -> Run:
         return Run(
             tuple(self.results[w.title] for w in self.wanted if w.title in self.results),
-            tuple(self.problems),
+            tuple(problems),
             tuple(self.notes),
             (("nix", self.nix),),
             self.started,

@@ -24,7 +24,7 @@ from nixwright.install.target import Target, TargetDisk
 from nixwright.load import load
 from nixwright.parts.wifi import PROFILES
 from nixwright.tools import nix_machine
-from nixwright.tools.block_devices import parse
+from nixwright.tools.block_devices import BlockDevice, parse
 from nixwright.tools.nix_machine import NixMachine
 from nixwright.tools.ssh import Remote
 from programs import need
@@ -267,6 +267,28 @@ def test_a_target_that_will_not_do(pibox: dict[str, Any], more: dict[str, Any], 
     assert len(found) == 1
     assert found[0].what.startswith(said)
     assert found[0].fix
+
+
+@pytest.mark.parametrize(
+    ("fs_type", "label", "known", "found"),
+    [
+        ("zfs_member", "tank", False, ["/dev/sdb2 holds another pool tank, which would be taken instead of a new one"]),
+        ("zfs_member", "tank", True, []),  # a disk of the layout, which is destroyed first
+        ("zfs_member", "backup", False, []),
+        ("ext4", "tank", False, []),
+    ],
+)
+def test_a_pool_of_that_name_on_another_disk(
+    pibox: dict[str, Any], fs_type: str, label: str, found: list[str], *, known: bool
+) -> None:
+    member = BlockDevice("sdb2", "/dev/sdb2", "part", 10**9, removable=False, fs_type=fs_type, label=label)
+    disk = BlockDevice("sdb", "/dev/sdb", "disk", 10**12, removable=True, number="8:16", children=(member,))
+    there = ready(devices=(*ready().devices, disk))
+    if known:
+        there = dataclasses.replace(there, disks={SSD: TargetDisk(SSD, "8:16", 10**12, "")})
+    objections = list(lints.of_disks(pibox, there, None))
+    assert whats(objections) == found
+    assert [o.fix for o in objections] == ["unplug /dev/sdb, or another name for the pool"] * len(found)
 
 
 def test_kexec_is_advised_against(pibox: dict[str, Any]) -> None:

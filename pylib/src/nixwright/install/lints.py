@@ -117,6 +117,17 @@ def _in_use(host: Data, target: Target) -> Iterator[Objection]:
         yield Objection(f"something is mounted at {path} on the target", f"umount -R {path}")
     for pool in (p["name"] for p in host["pools"] if p["name"] in target.pools):
         yield Objection(f"the target has a pool {pool} imported", f"zpool export {pool}, or another name")
+    yield from _pools_elsewhere(host, target)
+
+
+def _pools_elsewhere(host: Data, target: Target) -> Iterator[Objection]:
+    """Other disks that hold a pool of a name of ours: disko imports a pool by its name before it would create one."""
+    names, numbers = {p["name"] for p in host["pools"]}, {d.number for d in target.disks.values()}
+    for disk in (d for d in target.devices if d.number not in numbers):
+        for inside in disk.walk():
+            if inside.fs_type == "zfs_member" and inside.label in names - target.pools:
+                what = f"{inside.path} holds another pool {inside.label}, which would be taken instead of a new one"
+                yield Objection(what, f"unplug {disk.path}, or another name for the pool")
 
 
 def is_formatted(host: Data, target: Target, state: State) -> bool:

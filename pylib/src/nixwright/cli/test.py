@@ -110,17 +110,20 @@ def _run(args: argparse.Namespace, wanted: list[Wanted], request: Request, stale
 
 
 async def _watched(running: Running, view: Live | Plain) -> Run:
-    """Run with a view that moves. SIGINT, SIGTERM and SIGHUP end it, the first of them alone: ending takes a while."""
+    """Run with a view that moves. SIGINT, SIGTERM and SIGHUP end it, the first of them alone: ending takes a while.
+
+    They stay so until the program ends: the loop's own handlers would go with it, and what was over is written after.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     asked: list[int] = []
 
-    def end(number: int) -> None:
-        if not asked and task is not None:
-            task.cancel()
+    def end(number: int, _frame: object) -> None:
+        if not asked and task is not None and not task.done():
+            loop.call_soon_threadsafe(task.cancel)
         asked.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, end, number)
+        signal.signal(number, end)
     drawing = asyncio.create_task(_draw(view))
     try:
         return await running.run()

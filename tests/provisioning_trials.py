@@ -150,9 +150,9 @@ def kills(count: int, seed: int, below: str | None = None) -> dict[str, Any]:
 def _take(source: Path, device: Device, *, works: bool) -> None:
     """Put a source in force on a machine without systemd: units come up at once, or not at all."""
 
-    def systemctl(_user: str, *words: str, seconds: float = 0) -> bool:
+    def systemctl(_user: str, *words: str, seconds: float = 0) -> str | None:
         time.sleep(0.002 + seconds * 0)
-        return works if words[0] == "restart" else words[0] == "is-active"
+        return "" if works or words[0] != "restart" else None
 
     with (
         mock.patch.object(activation, "_systemctl", systemctl),

@@ -251,4 +251,4 @@ def test_the_whole_host(project: Project) -> None:  # noqa: F811 - the fixture
     (project.root / "hosts/updates.pem").write_text(KEYRING)
     answer = project.run("gen", path)
     assert answer.status == 0, answer.err
-    assert 'keyring.path = "${../../hosts/updates.pem}";' in project.text("modules/gw/updates.nix")
+    assert 'path = "${../../hosts/updates.pem}";' in project.text("modules/gw/updates.nix")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
@@ -11,9 +12,9 @@ import socket
 import subprocess
 import sys
 import tarfile
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,7 @@ from nixwright.provisioning.bundle import LIMITS, Limits, read_source
 from nixwright.provisioning.form import form_fields
 from nixwright.provisioning.shape import RefusedError
 from nixwright.provisioning.signed import MOST, MOST_OF_ONE, SECONDS, Nonces, message, signer
-from nixwright.provisioning.store import ActivationError, current, recover
+from nixwright.provisioning.store import ActivationError, current, locked, recover
 from nixwright.provisioning.users import apply_users
 from programs import need
 from provisioning_example import DEVICE, SECRET, SMALL, WHOLE, archive, packed
@@ -53,10 +54,12 @@ def works(monkeypatch: pytest.MonkeyPatch, *, broken: str = "") -> list[str]:
     """Stand in for systemd: everything is active, but what is broken."""
     asked: list[str] = []
 
-    def systemctl(user: str, *words: str, seconds: float = 30) -> bool:
+    def systemctl(user: str, *words: str, seconds: float = 30) -> str | None:
         asked.append(" ".join([*([f"{user}@"] if user else []), *words]))
         wrong = bool(broken) and words[-1] == broken and seconds > 0
-        return {"restart": not wrong, "is-active": not wrong, "is-failed": wrong}[words[0]]
+        if words[0] == "show":
+            return "exit-code\n" if wrong else "success\n"
+        return None if wrong else ""
 
     monkeypatch.setattr(activation, "_systemctl", systemctl)
     monkeypatch.setattr(activation, "_failed", lambda _device: f": {broken} failed" if broken else "")
@@ -72,7 +75,7 @@ def test_a_promotion_and_what_it_asks_for(device: Device, tmp_path: Path, monkey
         "restart provisioned.target",
         "appsvc@ is-active --quiet web.service",
         "appsvc@ is-active --quiet web.service",
-        "is-failed --quiet dns.service",  # neither required nor allowed to be degraded
+        "show --property=Result --value dns.service",  # neither required nor allowed to be degraded
     ]
     assert (directory / "config.toml").stat().st_mode & 0o777 == 0o600
     assert json.loads((directory / "health-required.json").read_text("utf-8")) == ["appsvc@web.service"]
@@ -104,21 +107,21 @@ def test_what_does_not_work_is_taken_back(
 def test_a_containers_user_is_asked_as_that_user(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def run(argv: list[str], **how: Any) -> subprocess.CompletedProcess[bytes]:
+    def run(argv: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
         asked.append((" ".join(argv), how.get("user"), how.get("group"), how.get("env", {}).get("XDG_RUNTIME_DIR")))
-        return subprocess.CompletedProcess(argv, 0, b"", b"")
+        return subprocess.CompletedProcess(argv, 0, "", "")
 
     monkeypatch.setattr("subprocess.run", run)
     own, nobody = replace(device, containers_user="nobody"), pwd.getpwnam("nobody")
-    assert activation._is("nobody@web.service", "is-active", own)
-    assert activation._is("dns.service", "is-active", own)
+    assert activation._is_active("nobody@web.service", own)
+    assert activation._is_active("dns.service", own)
     number = nobody.pw_uid
     assert asked == [
         ("systemctl --user is-active --quiet web.service", number, nobody.pw_gid, f"/run/user/{number}"),
         ("systemctl is-active --quiet dns.service", None, None, None),
     ]
     # whose user is not there, nothing of theirs is active
-    assert not activation._is("none-such@web.service", "is-active", replace(device, containers_user="none-such"))
+    assert not activation._is_active("none-such@web.service", replace(device, containers_user="none-such"))
 
 
 def test_a_first_one_that_does_not_work_leaves_a_device_that_was_never_told(
@@ -374,6 +377,78 @@ def test_a_power_cut_in_the_first_boot_does_not_make_the_flash_an_old_one(
     assert not (Path(device.directory) / "seed-allowed").exists()
 
 
+def test_what_did_not_work_is_tried_again_and_what_is_wrong_is_not(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = seeds(tmp_path, device)
+    put(tmp_path / "fresh", "")
+    put(tmp_path / "seed.toml", SMALL)
+    stick(tmp_path, monkeypatch, "version = 2")
+    works(monkeypatch, broken=device.target)
+    now, said = [0.0], list[str]()
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        if now[0] > 1000:  # the network is there at last
+            works(monkeypatch)
+
+    monkeypatch.setattr(sources, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+    assert sources.import_first(device, tmp_path / "run", said.append, wait=True)
+    assert len([text for text in said if text == "found config.toml on USB"]) == 1
+    # a minute later, two, four, eight, sixteen
+    assert [text for text in said if "again" in text] == [
+        f"{device.seed} is tried again in {minutes} min" for minutes in (1, 2, 4, 8, 16)
+    ]
+    assert now[0] == 60 + 120 + 240 + 480 + 960
+
+
+def test_a_source_waits_for_another_that_is_applied(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works(monkeypatch)
+    device = seeds(tmp_path, device)
+    put(tmp_path / "fresh", "")
+    put(tmp_path / "seed.toml", SMALL)
+    said, other = list[str](), contextlib.ExitStack()
+    other.enter_context(locked(Path(device.directory)))
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        other.close()
+
+    monkeypatch.setattr(sources, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+    assert sources.import_first(device, tmp_path / "run", said.append, wait=True)
+    assert now[0] == 60
+
+
+def test_sticks_by_whatever_name(tmp_path: Path, device: Device) -> None:
+    device = seeds(tmp_path, device)
+    (tmp_path / "disk" / "by-uuid").mkdir()
+    for name, link in {"sda": "by-uuid/1A2B", "sdb1": "by-label/DATA", "sdc1": "by-partlabel/stick"}.items():
+        put(tmp_path / name, "")
+        (tmp_path / "disk" / link).symlink_to(tmp_path / name)
+    (tmp_path / "disk/by-uuid/3C4D").symlink_to(tmp_path / "sdc1")  # a second name of the same
+    (tmp_path / "disk/by-uuid/5E6F").symlink_to(tmp_path / "disk-data")  # the device's own
+    assert [link.name for link in sources._sticks(device)] == ["DATA", "stick", "1A2B"]
+
+
+def test_nobody_looks_into_what_is_not_promoted(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works(monkeypatch)
+    real, modes = activation._belongs, list[int]()
+
+    def belongs(made: Path, user: str) -> None:
+        modes.append(made.stat().st_mode & 0o777)
+        real(made, user)
+
+    monkeypatch.setattr(activation, "_belongs", belongs)
+    activation.take(put(tmp_path / "a", SMALL), device, print)
+    assert modes == [0o700]
+    assert Path(device.directory, "current").stat().st_mode & 0o777 == 0o755
+
+
 def test_users_come_stay_and_go(tmp_path: Path) -> None:
     room, homes = tmp_path / "userdb", tmp_path / "home"
     ada, bob = ({"uid": n, "admin": n == 20000, "shell": "bash"} for n in (20000, 20001))
@@ -541,7 +616,7 @@ def test_bytes_that_are_no_request(tmp_path: Path) -> None:
                 connection.sendall(raw)
                 connection.shutdown(socket.SHUT_WR)
                 answer = b""
-                with suppress(ConnectionResetError):
+                with contextlib.suppress(ConnectionResetError):
                     while data := connection.recv(4096):
                         answer += data
             assert b" 200 " not in answer[:16], raw[:80]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -292,7 +293,23 @@ def test_a_slot_that_passed_before_keeps_its_tries_though_it_is_not_well(device:
     assert done.returncode == 1
     assert device.marked == ["boot.0"]
     assert not device.rebooted
-    assert done.stdout.splitlines()[-1] == "boot.0 does not pass"
+    assert done.stdout.splitlines()[-1] == "boot.0 stays marked good"
+
+
+def test_a_full_disk_is_no_reason_to_reboot(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slot has all its tries again: it would come up, be well, and reboot for ever."""
+    device.passed({"boot.1": "/nix/store/another"})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = device.run()
+    assert (done.returncode, device.marked, device.rebooted) == (1, ["boot.0"], False)
+    assert done.stdout.splitlines()[1:] == [
+        "not well: [Errno 28] No space left on device",
+        "boot.0 stays marked good",
+    ]
 
 
 def test_another_system_in_the_slot_has_not_passed(device: Device) -> None:

@@ -70,7 +70,7 @@ def system_conf(keyring: Path) -> str:
         "mountprefix": "/var/lib/rauc/mnt",
         **own["system"],
     }
-    conf["keyring"] = {"path": str(keyring)}
+    conf["keyring"] = {**{k: str(v).lower() for k, v in own["keyring"].items()}, "path": str(keyring)}
     slots: Any = said["services.rauc.slots"]
     for kind, those in slots.items():
         for index, slot in enumerate(those):

@@ -34,20 +34,24 @@
   };
 
   systemd.services = {
-    # the storage may be mounted late: without it no container starts, and nothing is written below it
     containers-home = {
+      # the storage may be mounted late; where the user may have put links, root does nothing (+ is root)
       requiredBy = [ "user@390.service" ];
       before = [ "user@390.service" ];
       unitConfig.RequiresMountsFor = "/data/containers";
       serviceConfig = {
         Type = "oneshot";
         RemainAfterExit = true;
+        User = "appsvc";
         ExecStart = [
-          "${pkgs.coreutils}/bin/install -d -m 0755 /data/containers"
-          "${pkgs.coreutils}/bin/install -d -m 0700 -o appsvc -g appsvc /data/containers/appsvc /data/containers/appsvc/.config /data/containers/appsvc/.config/containers"
+          "+${pkgs.coreutils}/bin/install -d -m 0755 /data/containers"
+          "+${pkgs.coreutils}/bin/install -d -m 0700 -o appsvc -g appsvc /data/containers/appsvc"
+          "${pkgs.coreutils}/bin/mkdir -p -m 0700 /data/containers/appsvc/.config /data/containers/appsvc/.config/containers"
           "${pkgs.coreutils}/bin/ln -sfn ${./rootless-storage.conf} /data/containers/appsvc/.config/containers/storage.conf"
         ];
       };
+      # podman's containers wait until the network is online, and 90 s where nobody asks for that
+      wants = [ "network-online.target" ];
     };
     containers-apply = {
       description = "The containers of which the device was told";

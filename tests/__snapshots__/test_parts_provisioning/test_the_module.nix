@@ -89,6 +89,7 @@
       provision-page = {
         description = "The page that tells a device who it is";
         after = [ "provision-recover.service" ];
+        partOf = [ "provision-page.socket" ];
         path = [
           pkgs.openssh
           pkgs.zstd
@@ -108,7 +109,7 @@
         };
       };
     };
-    # the page is there as soon as the LAN's interface is, and reached through no other
+    # the page is there as soon as the LAN's interface is, goes with it, and is reached through no other
     sockets.provision-page = {
       wantedBy = [ "sys-subsystem-net-devices-lan.device" ];
       listenStreams = [ "0.0.0.0:8080" ];

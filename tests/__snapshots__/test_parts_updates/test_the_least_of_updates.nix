@@ -45,7 +45,10 @@
       };
       settings = {
         system.statusfile = "/data/rauc/status.raucs";
-        keyring.path = "${./keys/updates.pem}";
+        keyring = {
+          path = "${./keys/updates.pem}";
+          use-bundle-signing-time = true;
+        };
       };
     };
     # which version asks for a login

@@ -243,7 +243,7 @@ class Containers(Part):
 
     def _home(self) -> Iterator[Setting]:
         manager = f"user@{self.uid}.service"
-        why = "the storage may be mounted late: without it no container starts, and nothing is written below it"
+        why = "the storage may be mounted late; where the user may have put links, root does nothing (+ is root)"
         own = f"-o {self.user} -g {self.user}"
         config = f"{self.home}/.config/containers"
         make: Value = {
@@ -253,14 +253,18 @@ class Containers(Part):
             "serviceConfig": {
                 "Type": "oneshot",
                 "RemainAfterExit": True,
+                "User": self.user,
                 "ExecStart": [
-                    Text((pkgs.coreutils, f"/bin/install -d -m 0755 {self.storage}")),
-                    Text((pkgs.coreutils, f"/bin/install -d -m 0700 {own} {self.home} {self.home}/.config {config}")),
+                    Text(("+", pkgs.coreutils, f"/bin/install -d -m 0755 {self.storage}")),
+                    Text(("+", pkgs.coreutils, f"/bin/install -d -m 0700 {own} {self.home}")),
+                    Text((pkgs.coreutils, f"/bin/mkdir -p -m 0700 {self.home}/.config {config}")),
                     Text((pkgs.coreutils, "/bin/ln -sfn ", NixPath(f"./{_STORAGE}"), f" {config}/storage.conf")),
                 ],
             },
         }
         yield self.set("systemd.services.containers-home", make, field="storage", comment=why)
+        why = "podman's containers wait until the network is online, and 90 s where nobody asks for that"
+        yield self.set("systemd.services.containers-home.wants", ["network-online.target"], comment=why)
 
     def _told(self, directory: str) -> Iterator[Setting]:
         quadlet = Text((pkgs.podman, "/libexec/podman/quadlet"))

@@ -98,6 +98,13 @@ class ContainerUser(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class VitalUnit(Fact):
+    """A unit without which a device is not well, whatever else its host file says of its health."""
+
+    name: str  # "nftables.service"
+
+
+@dataclass(frozen=True, slots=True)
 class SlotUpdates(Fact):
     """The host takes bundles for its slots: for which kind of device, and who may sign, a file beside the host's."""
 

@@ -15,7 +15,7 @@ from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Order, Text, config, pkgs
 from nixwright.parts import gateway_checks, gateway_rules
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, WiredNetwork
+from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, VitalUnit, WiredNetwork
 from nixwright.parts.gateway_rules import PAGE
 from nixwright.parts.gateway_told import Told
 from nixwright.parts.lan_range import HOMES, LanRange, is_network, overlapping
@@ -132,9 +132,10 @@ class Gateway(Part):
             yield from path_mistake("ssh_switch", self.ssh_switch)
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
-        """Both interfaces, the LAN's first: that is where its people are."""
+        """Both interfaces, the LAN's first: that is where its people are; and that it is nothing without its rules."""
         lan = WiredNetwork(self.lan.name, dhcp=False, address=str(self.lan_range.interface))
-        return (lan, WiredNetwork(self.wan.name, dhcp=True), LanGateway(self.wan.name, self.lan.name))
+        wan, rules = WiredNetwork(self.wan.name, dhcp=True), VitalUnit("nftables.service")
+        return (lan, wan, LanGateway(self.wan.name, self.lan.name), rules)
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to networkd, dnsmasq, chrony, and one nftables table."""

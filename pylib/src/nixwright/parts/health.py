@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.nix.values import Apply, NixPath, Ref, Text, config, lib, pkgs
-from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned, VitalUnit
 from nixwright.record import field_origin, nearest, record
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ _EVERYWHERE = ("dbus", "systemd-journald", "systemd-logind", "systemd-udevd")
 class Health:
     """What a host is well by: these run, these interfaces are up with an address, all of it for `sustained` seconds.
 
-    `services` are names of units, without `.service`; `containers` are those that the host file declares. What a device
-    was told to require when it was provisioned counts, too. A slot that does not come to it `within` so many seconds
-    is not marked good; with `reboot`, and another slot that once was, the host starts again until the boot loader
-    takes the other.
+    `services` are names of units, without `.service`; `containers` are those that the host file declares. The rules of
+    a gateway count, too, and that a device became what it was told to be, with what it was told to require. A slot that
+    does not come to it `within` so many seconds is not marked good; with `reboot`, and another slot that once was, the
+    host starts again until the boot loader takes the other.
     """
 
     services: Sequence[str] = ()
@@ -86,7 +86,7 @@ def settings(health: Health, at: str, context: Context) -> dict[str, Value]:
     arguments: list[Expr | str] = [
         Apply(lib.getExe, (pkgs.python3,)),
         Text((NixPath(f"./{PROGRAM}"),)),
-        *(f"--unit={unit}" for unit in health.units),
+        *(f"--unit={unit}" for unit in dict.fromkeys((*health.units, *(v.name for v in context.all(VitalUnit))))),
         *(f"--unit={user}@{unit}" if user else f"--unit={unit}" for unit, user in named.items()),
         *(f"--user={name}" for name in sorted({user.name for user in context.all(ContainerUser)})),
         *(f"--interface={name}" for name in health.interfaces),

@@ -18,6 +18,7 @@ from nixwright.parts.facts import (
     Provisioned,
     RootOverlay,
     SshServer,
+    VitalUnit,
     WiredNetwork,
 )
 from nixwright.parts.provisioning_checks import of_provisioning
@@ -62,8 +63,8 @@ class Provisioning(Part):
             yield from path_mistake("seed", self.seed)
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
-        """Where other parts find what the device was told."""
-        return (Provisioned(self.directory, PAGE),)
+        """Where other parts find what the device was told, and that it must be able to become that."""
+        return (Provisioned(self.directory, PAGE), VitalUnit(TARGET))
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """What a device was told stays, and somebody can log into it."""
@@ -153,7 +154,7 @@ class Provisioning(Part):
         }
 
     def _page(self, lan: str) -> Iterator[Setting]:
-        why = "the page is there as soon as the LAN's interface is, and reached through no other"
+        why = "the page is there as soon as the LAN's interface is, goes with it, and is reached through no other"
         socket: Value = {
             "wantedBy": [f"sys-subsystem-net-devices-{lan}.device"],
             "listenStreams": [f"0.0.0.0:{PAGE}"],
@@ -163,6 +164,7 @@ class Provisioning(Part):
         service: Value = {
             "description": "The page that tells a device who it is",
             "after": [RECOVER],
+            "partOf": ["provision-page.socket"],
             "path": [pkgs.openssh, pkgs.zstd],
             "unitConfig": {"RequiresMountsFor": self.directory},
             "serviceConfig": self._service(

@@ -122,7 +122,7 @@ class Updates(Part):
         yield self.set("services.rauc.slots", _slots(context.layout))
         own: Value = {
             "system": {"statusfile": f"{self.at}/status.raucs"},
-            "keyring": {"path": Text((self._keyring(context),))},
+            "keyring": {"path": Text((self._keyring(context),)), "use-bundle-signing-time": True},
         }
         yield self.set("services.rauc.settings", own, field="keyring")
         unit: dict[str, Value] = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nixwright.options.settings import Setting
 
 _BUFFER = "1m"  # bytes that rsyslog holds before it writes
+_LARGEST = "16M"  # bytes of a file, which is rotated before its week is over
 
 
 @record
@@ -24,7 +25,8 @@ class VolatileLogs(Part):
     """The journal in memory, and what is worth keeping copied to files below `at`.
 
     `memory` is in MiB, for the journal. The copy is written when a MiB is full, and at least every `every` seconds: so
-    much is lost when the power is cut, and nothing at a shutdown. Files are rotated weekly, `weeks` of them are kept.
+    much is lost when the power is cut, and nothing at a shutdown. Files are rotated weekly, at
+    16 MiB before, and `weeks` of them are kept.
     """
 
     memory: Annotated[int, Ge(4), Le(1024)] = 32
@@ -56,8 +58,12 @@ class VolatileLogs(Part):
         yield self.set("systemd.services.syslog.unitConfig.RequiresMountsFor", self.at, field="at", comment=why)
         yield self.set("systemd.tmpfiles.settings.logs", {self.at: {"d": {"mode": "0750"}}}, field="at")
         yield self.set("services.logrotate.enable", value=True)
+        why = "what was rotated when: beside the logs, or after each boot none would have been rotated long enough ago"
+        state = ["--state", f"{self.at}/.rotated"]
+        yield self.set("services.logrotate.extraArgs", state, field="at", comment=why)
         rotated: Value = {
             "frequency": "weekly",
+            "maxsize": _LARGEST,
             "rotate": self.weeks,
             "compress": True,
             "missingok": True,

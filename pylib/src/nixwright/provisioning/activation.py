@@ -126,20 +126,20 @@ def _activate(device: Device, say: Callable[[str], None]) -> None:
     required: list[str] = _json(directory / "health-required.json", [])
     end = time.monotonic() + min(said.get("timeout_seconds", 300), _LONGEST_WAIT)
     say(f"restart {device.target}")
-    if not _systemctl("", "restart", device.target, seconds=end - time.monotonic()):
+    if _systemctl("", "restart", device.target, seconds=end - time.monotonic()) is None:
         raise ActivationError(f"{device.target} did not come up{_failed(device)}")
     containers: dict[str, list[str]] = _json(directory / "containers.json", {})
     user = f"{device.containers_user}@" if device.containers_user else ""
     others = [*containers.get("rootful", []), *(f"{user}{unit}" for unit in containers.get("rootless", []))]
     others = [unit for unit in others if unit not in (*required, *said.get("allow_degraded", []))]
-    while missing := [unit for unit in required if not _is(unit, "is-active", device)]:
+    while missing := [unit for unit in required if not _is_active(unit, device)]:
         if time.monotonic() > end:
             raise ActivationError(f"not active in time: {', '.join(missing)}{_look(missing, device)}")
         time.sleep(_STEP)
     settled = time.monotonic() + said.get("settle_seconds", 0)
     while True:
-        lost = [unit for unit in required if not _is(unit, "is-active", device)]
-        lost += [unit for unit in others if _is(unit, "is-failed", device)]
+        lost = [unit for unit in required if not _is_active(unit, device)]
+        lost += [unit for unit in others if _fails(unit, device)]
         if lost:
             raise ActivationError(f"failed: {', '.join(lost)}{_look(lost, device)}")
         if time.monotonic() >= settled:
@@ -151,7 +151,7 @@ def _failed(device: Device) -> str:
     """Return which of the units that apply the configuration failed, as a message ends."""
     argv = ["systemctl", "show", "--property=Requires", "--value", device.target]
     units = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
-    failed = [f"{unit} failed{_last_word(unit)}" for unit in units if _is(unit, "is-failed", device)]
+    failed = [f"{unit} failed{_last_word(unit)}" for unit in units if _fails(unit, device)]
     return f": {'; '.join(failed)}" if failed else ""
 
 
@@ -171,22 +171,32 @@ def _look(units: list[str], device: Device) -> str:
     return f"; why, `journalctl {'_SYSTEMD_USER_UNIT=' if rootless else '--unit='}{name}` says"
 
 
-def _is(unit: str, verb: str, device: Device) -> bool:
+def _is_active(unit: str, device: Device) -> bool:
+    return _asked(unit, device, "is-active", "--quiet") is not None
+
+
+def _fails(unit: str, device: Device) -> bool:
+    """Tell whether a unit ended badly, though it may be about to start again."""
+    return (_asked(unit, device, "show", "--property=Result", "--value") or "success").strip() != "success"
+
+
+def _asked(unit: str, device: Device, *words: str) -> str | None:
     """Ask about a unit as the health gate names it: of the system, or of the containers' user."""
     prefix = f"{device.containers_user}@"
     if device.containers_user and unit.startswith(prefix):
-        return _systemctl(device.containers_user, verb, "--quiet", unit.removeprefix(prefix))
-    return _systemctl("", verb, "--quiet", unit)
+        return _systemctl(device.containers_user, *words, unit.removeprefix(prefix))
+    return _systemctl("", *words, unit)
 
 
-def _systemctl(user: str, *words: str, seconds: float = 30) -> bool:
+def _systemctl(user: str, *words: str, seconds: float = 30) -> str | None:
+    """Return what systemctl says; None where it fails, or has no answer in time."""
     argv = ["systemctl", *(["--user"] if user else []), *words]
     try:
         who = _as(user) if user else {}
-        done = subprocess.run(argv, capture_output=True, timeout=max(seconds, 1), check=False, **who)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=max(seconds, 1), check=False, **who)
     except (subprocess.TimeoutExpired, KeyError):
-        return False
-    return done.returncode == 0
+        return None
+    return None if done.returncode else done.stdout
 
 
 def _as(user: str) -> dict[str, Any]:

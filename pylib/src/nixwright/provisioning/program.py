@@ -14,7 +14,7 @@ from nixwright.provisioning.device import Device
 from nixwright.provisioning.model import PAGE
 from nixwright.provisioning.page import check, serve
 from nixwright.provisioning.shape import RefusedError, read
-from nixwright.provisioning.sources import import_first, told_wrong
+from nixwright.provisioning.sources import import_first, seed_mark, told_wrong
 from nixwright.provisioning.store import ActivationError, recover
 from nixwright.provisioning.users import apply_users
 
@@ -66,6 +66,7 @@ def _run(args: argparse.Namespace, device: Device) -> int:
     elif args.command == "first-boot":
         return 0 if import_first(device, args.run, _say, wait=args.wait) else 1
     elif args.command == "recover":
+        seed_mark(device)  # first of all, while the flash's own mark is there
         said = recover(directory)
         if said:
             _say(said)

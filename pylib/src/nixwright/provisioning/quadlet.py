@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nixwright.provisioning.model import ContainerEntry, ContainersEntry, Section
     from nixwright.provisioning.shape import Way
 
+# the first start fetches the image; one that fails is started again, also where the network comes late
+SERVICE: Section = {"Restart": "on-failure", "RestartSec": 10, "TimeoutStartSec": 900}
 ROOTFUL = "containers/rootful"
 ROOTLESS = "containers/rootless"
 # what stands before the first / of an image: a host, or where else it is (`oci-archive:`)
@@ -96,7 +98,7 @@ def quadlet_files(containers: ContainersEntry, directory: str) -> dict[str, str]
     for name, entry in containers.container.items():
         place = ROOTFUL if entry.privileged else ROOTLESS
         install = entry.install or {"WantedBy": "multi-user.target" if entry.privileged else "default.target"}
-        sections = {"Unit": entry.unit, "Container": _section(entry), "Install": install}
+        sections = {"Unit": entry.unit, "Container": _section(entry), "Service": SERVICE, "Install": install}
         made[f"{place}/{name}.container"] = _unit_text(sections, tokens)
     for place in sorted({path.rpartition("/")[0] for path in made}):
         for name, network in containers.network.items():

@@ -13,15 +13,18 @@ from nixwright.provisioning.activation import take
 from nixwright.provisioning.bundle import LIMITS
 from nixwright.provisioning.derived import SOURCE, WrongConfigError
 from nixwright.provisioning.shape import RefusedError
-from nixwright.provisioning.store import ActivationError, current
+from nixwright.provisioning.store import ActivationError, BusyError, current, flush_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nixwright.provisioning.device import Device
 
+Key = tuple[str, int]  # a source, and when it came
 NAMES = (SOURCE, "config.tar.gz", "config.tar.zst")
 _STEP_SECONDS = 2.0
+_AGAIN, _AT_MOST = 60.0, 3600.0  # seconds until what did not work is tried again: the first time, and ever
+_BY = ("by-label", "by-partlabel", "by-uuid")
 
 
 def told_wrong(error: RefusedError | ActivationError) -> str:
@@ -36,13 +39,16 @@ def told_wrong(error: RefusedError | ActivationError) -> str:
 def import_first(device: Device, run: Path, say: Callable[[str], None], *, wait: bool) -> bool:
     """Take the first source that is right; with `wait`, look again until the device was told by whatever way.
 
-    The last refusal lies in `run`, where the page shows it.
+    What is wrong is left alone; what did not work is tried again, later each time: the network may not have been there
+    yet, or the right time. The last refusal lies in `run`, where the page shows it.
     """
     directory = Path(device.directory)
-    seed_left = _seed_mark(device)
-    seen: set[tuple[str, int]] = set()
+    seed_left = seed_mark(device)
+    seen: set[Key] = set()
+    later: dict[Key, tuple[float, float]] = {}  # when again, and how long that was put off
     while current(directory) is None:
-        for name, key, path in _found(device, run, seen, seed_left=seed_left):
+        put_off = {key for key, (due, _) in later.items() if time.monotonic() < due}
+        for name, key, path in _found(device, run, seen, put_off, seed_left=seed_left):
             say(f"found {name}")
             try:
                 take(path, device, say, first=True)
@@ -50,7 +56,12 @@ def import_first(device: Device, run: Path, say: Callable[[str], None], *, wait:
                 text = f"{name} is refused:\n{told_wrong(error)}"
                 say(text)
                 (run / "refused").write_text(text, "utf-8")
-                seen.add(key)
+                if isinstance(error, RefusedError) and not isinstance(error, BusyError):
+                    seen.add(key)
+                else:
+                    pause = min(2 * later[key][1], _AT_MOST) if key in later else _AGAIN
+                    later[key] = time.monotonic() + pause, pause
+                    say(f"{name} is tried again in {pause / 60:g} min")
             else:
                 break
         if not wait:
@@ -64,30 +75,31 @@ def import_first(device: Device, run: Path, say: Callable[[str], None], *, wait:
     return True
 
 
-def _seed_mark(device: Device) -> bool:
+def seed_mark(device: Device) -> bool:
     """Tell whether the boot partition's file counts: at the first boot of a fresh flash.
 
     A power cut in that boot takes the flash's mark away, so it is written down where it stays.
     """
     mark = Path(device.directory, "seed-allowed")
-    if device.seed and device.fresh and Path(device.fresh).exists():
+    if device.seed and device.fresh and Path(device.fresh).exists() and current(mark.parent) is None:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
+        flush_directory(mark.parent)
     return bool(device.seed) and mark.exists()
 
 
 def _found(
-    device: Device, run: Path, seen: set[tuple[str, int]], *, seed_left: bool
-) -> Iterator[tuple[str, tuple[str, int], Path]]:
-    """Each source that was not refused already, with its name and what it is known by."""
+    device: Device, run: Path, seen: set[Key], put_off: set[Key], *, seed_left: bool
+) -> Iterator[tuple[str, Key, Path]]:
+    """Each source that was not refused already and is not put off, with its name and what it is known by."""
     seed = Path(device.seed)
     if seed_left and seed.is_file():
         key = (str(seed), seed.stat().st_mtime_ns)
-        if key not in seen:
+        if key not in seen | put_off:
             yield str(seed), key, seed
     for link in _sticks(device):
         key = (str(link), link.lstat().st_mtime_ns)  # made anew each time that a stick is plugged in
-        if key in seen:
+        if key in seen | put_off:
             continue
         with _mounted(link, run) as place:
             names = [name for name in NAMES if place is not None and (place / name).is_file()]
@@ -115,18 +127,18 @@ def _copy(source: Path, target: Path) -> None:
 def _sticks(device: Device) -> list[Path]:
     """Return the links to partitions that may be a stick's, a partition once."""
     found: dict[Path, Path] = {}
-    for kind in ("by-label", "by-partlabel"):
+    for kind in _BY:
         room = Path(device.sticks, kind)
         for link in sorted(room.iterdir()) if room.is_dir() else []:
-            if link.name.lower() not in device.labels:
-                found.setdefault(link.resolve(), link)
-    return [link for target, link in found.items() if target not in _own(device)]
+            found.setdefault(link.resolve(), link)
+    own = _own(device)
+    return [link for target, link in found.items() if target not in own]
 
 
 def _own(device: Device) -> set[Path]:
-    """Return the partitions of the device's own disk, by whichever name."""
-    rooms = [Path(device.sticks, kind) for kind in ("by-label", "by-partlabel")]
-    links = [link for room in rooms if room.is_dir() for link in room.iterdir()]
+    """Return the partitions of the device's own disk, by the names that its table gives them."""
+    room = Path(device.sticks, "by-partlabel")
+    links = room.iterdir() if room.is_dir() else ()
     return {link.resolve() for link in links if link.name.lower() in device.labels}
 
 

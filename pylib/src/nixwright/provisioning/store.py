@@ -31,16 +31,24 @@ class ActivationError(Exception):
     """The configuration was promoted, did not work, and was taken back."""
 
 
+class BusyError(RefusedError):
+    """Another configuration is being put in force."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__(Fault((), "another configuration is being applied right now: try again later"))
+
+
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the one lock of a configuration's directory; raise RefusedError where another holds it."""
+    """Hold the one lock of a configuration's directory; raise BusyError where another holds it."""
     directory.mkdir(parents=True, exist_ok=True)
     handle = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RefusedError(Fault((), "another configuration is being applied right now: try again later")) from None
+            raise BusyError from None
         yield
     finally:
         os.close(handle)
@@ -60,13 +68,15 @@ def _generation(directory: Path, number: int) -> Path:
 
 
 def candidate(directory: Path) -> Path:
-    """Return an empty directory for a configuration that nothing points to; what another left there is gone."""
+    """Return an empty directory for a configuration that nothing points to; what another left there is gone.
+
+    Until it is promoted nobody else can look into it: its files are not all as secret as they will be.
+    """
     room = directory / "generations"
     room.mkdir(parents=True, exist_ok=True)
     made = room / _CANDIDATE
     shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(mode=0o755)
-    made.chmod(0o755)  # whatever the umask
+    made.mkdir(mode=0o700)
     return made
 
 
@@ -79,6 +89,7 @@ def promote(directory: Path, made: Path, activate: Callable[[], None]) -> int:
     before = current(directory)
     taken = [int(path.name) for path in (directory / "generations").iterdir() if path.name.isdigit()]
     number = max(taken, default=0) + 1
+    made.chmod(0o755)  # whatever the umask
     _flush(made)
     made.rename(_generation(directory, number))
     flush_directory(directory / "generations")

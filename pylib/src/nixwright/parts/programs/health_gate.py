@@ -204,7 +204,7 @@ def say(text: str) -> None:
 def gate(options: argparse.Namespace) -> int:
     """Look, wait, mark; return the exit status."""
     good = known_good(options.good)
-    slot, passed, well = "", False, False
+    slot, passed, marked, well = "", False, False, False
     try:
         system = str(options.system.resolve(strict=True))
         slot = slot_of(options.command_line.read_text())
@@ -212,22 +212,26 @@ def gate(options: argparse.Namespace) -> int:
         agree(slot, parsed(output("rauc", "status", "--output-format=json"), "what rauc status prints"))
         if passed:
             output("rauc", "status", "mark-good", slot)
+            marked = True
             say(f"{slot} passed before: its tries are full again")
         well = stays_well(options)
         if well and not passed:
             output("rauc", "status", "mark-good", slot)
-            remember(options.good, slot, system)
+            marked = True
             say(f"{slot} is good: well for {options.sustained:g} s")
+            remember(options.good, slot, system)
     except (NotWellError, OSError) as error:
         say(f"not well: {error}")
         well = False
     if well:
         return 0
-    if slot and not passed and options.reboot and any(other != slot for other in good):
+    if marked:  # a reboot would use up none of its tries
+        say(f"{slot} stays marked good")
+    elif slot and not passed and options.reboot and any(other != slot for other in good):
         say(f"{slot} is not marked good, and another slot once was: rebooting, until the tries of {slot} are used up")
         output("systemctl", "reboot")
     else:
-        say(f"{slot or 'the booted slot'} does not pass" + ("" if passed else ", and is not marked good"))
+        say(f"{slot or 'the booted slot'} does not pass, and is not marked good")
     return 1
 
 

@@ -202,14 +202,27 @@ def tried(options: argparse.Namespace) -> str | None:
     return version if isinstance(version, str) else None
 
 
+def write(file: Any, piece: bytes) -> None:
+    """Write all of a piece to an unbuffered file. Raises RefusedError where the disk is full, or broken."""
+    left = memoryview(piece)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise RefusedError(f"{file.name} cannot be written: {error.strerror}") from None
+
+
 def fetch(url: str, to: Path, options: argparse.Namespace, over: urllib.request.OpenerDirector) -> None:
     """Fetch a URL into a file. Raises RefusedError where it is too large, UnreachableError where it ends early."""
     until = time.monotonic() + options.patience
-    with over.open(request(url, options), timeout=_SILENCE) as answer, to.open("wb") as file:
+    with over.open(request(url, options), timeout=_SILENCE) as answer, to.open("wb", buffering=0) as file:
         length = answer.headers.get("Content-Length", "")
         size = int(length) if length.isascii() and length.isdigit() else None
         if size is not None and size > options.limit:
             raise RefusedError(f"{url} has {size} bytes, more than {options.limit}")
+        room = os.statvfs(to.parent)
+        if size is not None and size > room.f_bavail * room.f_frsize:
+            raise RefusedError(f"{url} has {size} bytes, and {to.parent} has room for {room.f_bavail * room.f_frsize}")
         got = 0
         while piece := answer.read(_PIECE):
             got += len(piece)
@@ -217,10 +230,9 @@ def fetch(url: str, to: Path, options: argparse.Namespace, over: urllib.request.
                 raise RefusedError(f"{url} has more than {options.limit} bytes")
             if time.monotonic() > until:
                 raise UnreachableError(f"{url} takes longer than {options.patience:g} s")
-            file.write(piece)
+            write(file, piece)
         if size is not None and got != size:
             raise UnreachableError(f"{url} ends after {got} of {size} bytes")
-        file.flush()
         os.fsync(file.fileno())
 
 

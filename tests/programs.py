@@ -42,6 +42,7 @@ PROGRAMS = (
     Program("systemd-repart", "systemd", "what is made at first boot, by real systemd-repart"),
     Program("sfdisk", "fdisk", "the partition table of an image that is flashed"),
     Program("rsyslogd", "rsyslog", "that rsyslog takes its configuration"),
+    Program("logrotate", "logrotate", "that logs are rotated on a device whose root forgets"),
     Program("mksquashfs", "squashfs-tools", "root slots, also in a bundle, and what is said of one that is too large"),
     Program("mkfs.f2fs", "f2fs-tools", "f2fs as it is really made"),
     Program("lsblk", "util-linux", "that only a removable disk that nobody uses is flashed"),

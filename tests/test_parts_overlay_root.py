@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from host_project import project  # noqa: F401 - a fixture
@@ -135,6 +136,34 @@ def test_logs_are_written_seldom_and_where_they_stay(tmp_path: Path) -> None:
     assert config.count('flushInterval="600"') == config.count('file="/data/log/') == 2
     assert found["services.logrotate.settings./data/log/*.log"]["rotate"] == 2
     assert found["systemd.services.syslog.unitConfig.RequiresMountsFor"] == "/data/log"
+
+
+def test_logs_are_rotated_though_the_root_forgets(tmp_path: Path) -> None:
+    need("logrotate")
+    found = settings(rock64(OverlayRoot(), VolatileLogs(at="/data/log")), tmp_path)
+    said = dict(found["services.logrotate.settings./data/log/*.log"])
+    said.pop("postrotate")  # tells rsyslog
+    lines = [said.pop("frequency"), *(key if value is True else f"{key} {value}" for key, value in said.items())]
+    option, state = found["services.logrotate.extraArgs"]
+    assert state.startswith("/data/log/")
+    config = tmp_path / "logrotate.conf"
+    config.write_text(f"{tmp_path}/*.log {{\n" + "".join(f"  {line}\n" for line in lines) + "}\n")
+    config.chmod(0o644)
+    lasts = tmp_path / state.rpartition("/")[2]
+
+    def boot() -> list[str]:
+        """Rotate once, as the first time after a boot; return the logs that are kept."""
+        subprocess.run(["logrotate", option, lasts, config], check=True, capture_output=True)
+        return sorted(p.name for p in tmp_path.glob("*.log*"))
+
+    (tmp_path / "messages.log").write_text("a line\n")
+    assert boot() == ["messages.log"]
+    eight_days_ago = (datetime.now(tz=UTC) - timedelta(days=8)).strftime("%Y-%-m-%-d-0:0:0")
+    lasts.write_text(f'logrotate state -- version 2\n"{tmp_path}/messages.log" {eight_days_ago}\n')
+    assert boot() == ["messages.log.1.gz"]
+    with (tmp_path / "auth.log").open("wb") as file:
+        file.truncate(17 << 20)
+    assert boot() == ["auth.log.1.gz", "messages.log.1.gz"]
 
 
 def test_rsyslog_takes_its_configuration_and_writes_in_large_pieces(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -376,6 +377,28 @@ def test_what_is_too_large_is_refused(device: Device, server: Server, new: bytes
     assert done.returncode == 1
     assert device.installed is None
     assert ("rauc info fails" if length == "lied about" else f"more than {len(new) - 1}") in done.stdout
+
+
+def test_a_full_disk_is_no_server_that_cannot_be_reached(device: Device, server: Server, new: bytes) -> None:
+    server.offers("1.10.0")
+    server.says("/update.raucb", new)
+    (device.at / "bundles").mkdir()
+    (device.at / "bundles/update.raucb").symlink_to("/dev/full")
+    done = device.run()
+    assert done.returncode == 1
+    assert "update.raucb cannot be written: No space left on device" in done.stdout
+    assert [path for path, _ in server.asked] == [ASKED, "/update.raucb"]
+
+
+def test_what_has_no_room_is_not_fetched(
+    device: Device, server: Server, new: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.offers("1.10.0")
+    server.says("/update.raucb", new)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=2, f_frsize=4096))
+    done = device.run()
+    assert done.returncode == 1
+    assert f"has {len(new)} bytes, and {device.at}/bundles has room for 8192" in done.stdout
 
 
 def test_what_a_power_cut_left_is_removed(device: Device, server: Server) -> None:

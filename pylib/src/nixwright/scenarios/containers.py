@@ -74,7 +74,7 @@ def run_as_told(  # noqa: PLR0913 - where things are
         ("broken", "false", "", f"{user}@web.service"),
         ("unknown", "httpd", 'Immage = "a"', "unsupported key 'Immage'"),
     ):
-        broken = give(name, patience=30, command=command, more=more)
+        broken = give(name, patience=120, command=command, more=more)  # a busy machine takes half a minute
         machine.fail(f"provision import {broken} 2> /root/said", timeout=seconds(600))
         machine.succeed(
             f"grep -F {shlex.quote(says)} /root/said", f"cmp /root/site/config.toml {directory}/config.toml"

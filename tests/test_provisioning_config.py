@@ -317,6 +317,14 @@ def test_a_wrong_file(name: str, snapshot: SnapshotAssertion) -> None:
     assert found.report() + "\n" == snapshot(extension_class=TextSnapshot)
 
 
+@pytest.mark.parametrize("cut", [1, 4, 8, 12, 40])
+def test_a_key_that_is_cut_off_lets_nobody_in(cut: int) -> None:
+    key = ADA.split(" ")[1]
+    found = judged(SMALL.replace(key, key[:-cut]).encode())
+    assert isinstance(found, WrongConfigError)
+    assert found.report().startswith("config.toml:5  users.ada.ssh_key: is cut short or damaged\n")
+
+
 def test_a_host_without_a_lan_takes_none() -> None:
     alone = dataclasses.replace(DEVICE, wan="", lan="")
     with pytest.raises(WrongConfigError, match="this device serves no LAN"):

@@ -14,7 +14,7 @@ from nixwright.errors import Mistake
 from nixwright.layout.paths import path_mistake
 from nixwright.nix.values import Apply, NixPath, Text, force, lib, pkgs
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, LanGateway, Provisioned
 from nixwright.parts.programs import containers_apply
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
@@ -304,8 +304,22 @@ class Containers(Part):
             yield File("containers-apply.py", Path(containers_apply.__file__).read_text("utf-8"))
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
-        """The storage stays, and nobody else has the user's name."""
-        return independent(self._stays(context), self._own_user(context))
+        """The storage stays, nobody else has the user's name, and the page has its port."""
+        return independent(self._stays(context), self._own_user(context), self._page(context))
+
+    def _page(self, context: Context) -> Iterator[Mistake]:
+        told = context.fact(Provisioned)
+        if told is None or context.fact(LanGateway) is None:
+            return
+        for container in self.declared:
+            for index, port in enumerate(container.ports):
+                if port.host == told.port and not port.udp:
+                    what, fix = (
+                        "is taken by the page that provisions the device",
+                        f"Port({port.host + 1}, {port.container})",
+                    )
+                    where = field_origin(container, f"ports[{index}]")
+                    yield Mistake(f"Container.ports[{index}]", what, str(port.host), "any other port", fix, where)
 
     def _stays(self, context: Context) -> Iterator[Mistake]:
         if context.layout.mounts and not context.layout.survives(self.storage):

@@ -35,7 +35,7 @@ def faults_of(config: Config, device: Device) -> Iterator[Fault]:
     if config.network.firewall is not None:
         yield from _ports(config.network.firewall.inbound, device)
     yield from _activation(config.activation, tuple(config.containers.container))
-    yield from container_faults(config.containers, device.units)
+    yield from container_faults(config.containers, device)
 
 
 def _users(config: Config, device: Device) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ from nixwright.layout.model import Layout
 from nixwright.nix.values import Override
 from nixwright.options.schema import Schema
 from nixwright.parts.ethernet import Ethernet
-from nixwright.parts.facts import Provisioned
+from nixwright.parts.facts import Provisioned, RecoveryTunnel
 from nixwright.parts.gateway import Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.named_link import NamedLink
@@ -24,6 +24,7 @@ from nixwright.parts.recovery_vpn import RecoveryVpn
 from nixwright.parts.ssh import Ssh
 from parts_host import NixSnapshot, context, plain_layout, printed, told
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from updates_host import slots_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,6 +264,35 @@ def test_a_switch_that_would_not_last_or_opens_nothing() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "switch",
+    [
+        *("/data", "/data/config", "/data/config/config.toml", "/data/config/current", "/data/config/containers/x"),
+        "/data/config/files",
+    ],
+)
+def test_a_switch_that_is_always_there(switch: str) -> None:
+    part = gateway(ssh_switch=switch)
+    given = context(part, Ssh(), layout=slots_layout(), facts=[TOLD])
+    assert [told(m)[:3] for m in part.host_rules(given)] == [
+        ["Gateway.ssh_switch", "is there always: SSH would stay open on the WAN", switch]
+    ]
+
+
+@pytest.mark.parametrize("switch", ["/data/config/ssh-wan-enabled", "/data/config/files/ssh", "/data/configure"])
+def test_a_switch_of_its_own(switch: str) -> None:
+    part = gateway(ssh_switch=switch)
+    assert not [*part.host_rules(context(part, Ssh(), layout=slots_layout(), facts=[TOLD]))]
+
+
+def test_an_interface_of_the_tunnels_name() -> None:
+    part = Gateway(NamedLink("recovery", path="platform-ff540000.ethernet"), LAN)
+    given = context(part, facts=[RecoveryTunnel("recovery")])
+    assert [told(m)[:3] for m in part.host_rules(given)] == [
+        ["Gateway.wan", "has the name of the VPN's tunnel", "recovery"]
+    ]
+
+
 def test_an_interface_that_another_part_configures() -> None:
     part = gateway()
     host = context(part, Ethernet("lan", dhcp=True), layout=plain_layout())
@@ -331,6 +361,8 @@ WRONG: dict[str, Sequence[tuple[str, str]]] = {
     "one_interface_for_both": [
         ('NamedLink("lan", mac="52:54:00:12:34:56")', 'NamedLink("lan", path="pci-0000:00:03.0")')
     ],
+    "name_with_a_dash": [('NamedLink("lan"', 'NamedLink("lan-1"')],
+    "name_of_every_interface": [('NamedLink("lan"', 'NamedLink("default"')],
     "name_of_the_kernel": [('NamedLink("lan"', 'NamedLink("eth1"')],
     "interface_found_by_nothing": [(', mac="52:54:00:12:34:56"', "")],
     "interface_found_by_a_pattern": [('path="pci-0000:00:03.0"', 'path="pci-*"')],

@@ -183,7 +183,7 @@ class Updates(Part):
         for index, name in enumerate(self.health.containers):
             if name not in declared:
                 what = "no such container on this host: no update would ever be good"
-                near = nearest(name, declared)
+                near = nearest(name.removesuffix(".service"), declared)
                 fix = f'"{near}"' if near else "declare it, or remove it here"
                 allowed = ", ".join(declared) or "what the host file declares: it declares none"
                 where = field_origin(self.health, f"containers[{index}]")
@@ -197,7 +197,8 @@ class Updates(Part):
 
     def whole_rules(self, context: Context, said: Sequence[Setting]) -> Iterator[Mistake]:
         """The services and interfaces that the health gate looks at are the host's."""
-        yield from gate.unknown(self.health, said)
+        containers = [c.unit.removesuffix(".service") for c in context.all(ContainerUnit)]
+        yield from gate.unknown(self.health, said, containers)
         known = {n.interface for n in context.all(WiredNetwork)} | {n.interface for n in context.all(WifiNetwork)}
         known |= {name for gateway in context.all(LanGateway) for name in (gateway.wan, gateway.lan)}
         for index, name in enumerate(self.health.interfaces):

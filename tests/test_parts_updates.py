@@ -258,6 +258,11 @@ def test_the_limit_of_a_bundle_has_room_for_both_images() -> None:
         pytest.param('keyring="./updates.pem"', 'keyring="/etc/updates.pem"', id="absolute"),
         pytest.param('keyring="./updates.pem"', 'keyring="./updates.key"', id="private_key"),
         pytest.param('keyring="./updates.pem"', 'keyring="./gw.py"', id="no_certificate"),
+        pytest.param('keyring="./updates.pem"', 'keyring="./mark.pem"', id="mark_alone"),
+        pytest.param('keyring="./updates.pem"', 'keyring="./damaged.pem"', id="damaged_certificate"),
+        pytest.param('keyring="./updates.pem"', 'keyring="../../updates.pem"', id="outside"),
+        pytest.param('keyring="./updates.pem"', 'keyring=".//sub/../updates.pem"', id="unclean"),
+        pytest.param('keyring="./updates.pem"', 'keyring="./my $keys.pem"', id="no_plain_name"),
         pytest.param('            keyring="./updates.pem",\n', "", id="not_named"),
         pytest.param('services=["sshd"]', 'services=["sshd", "nginx"]', id="service"),
         pytest.param('interfaces=["eth1"]', 'interfaces=["eth0"]', id="interface"),
@@ -280,10 +285,12 @@ def test_what_a_wrong_host_is_told(
     path = project.host(HOST.replace(old, new), "gw")
     (project.root / "hosts/updates.pem").write_text(KEYRING)
     (project.root / "hosts/updates.key").write_text("-----BEGIN PRIVATE KEY-----\nMIG\n-----END PRIVATE KEY-----\n")
+    (project.root / "hosts/mark.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (project.root / "hosts/damaged.pem").write_text(KEYRING.replace("\n", "\nAAAA", 3))
     answer = project.run("gen", path)
     assert answer.status == 2
     assert not list(project.root.glob("modules"))
-    assert answer.err == snapshot(extension_class=Message)
+    assert answer.err.replace(str(project.root), "PROJECT") == snapshot(extension_class=Message)
 
 
 def test_the_whole_host(project: Project) -> None:  # noqa: F811 - the fixture

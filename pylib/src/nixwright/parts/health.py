@@ -10,6 +10,7 @@ from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.nix.values import Apply, NixPath, Ref, Text, config, lib, pkgs
 from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned, VitalUnit
+from nixwright.parts.known_units import CALLED, EVERYWHERE, is_enabled, unit_names
 from nixwright.record import field_origin, nearest, record
 
 if TYPE_CHECKING:
@@ -26,15 +27,6 @@ _SERVICE = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _KINDS = ("service", "socket", "target", "timer", "path")
 _AT_LEISURE = 120  # seconds that the program may take beyond what it was told
-# The options of nixpkgs that start a service of another name.
-_CALLED = {"openssh": "sshd", "chrony": "chronyd", "resolved": "systemd-resolved"}
-_STARTS = {
-    ("networking", "useNetworkd"): ("systemd-networkd", "systemd-resolved"),
-    ("systemd", "network", "enable"): ("systemd-networkd",),
-    ("networking", "nftables", "enable"): ("nftables",),
-    ("networking", "networkmanager", "enable"): ("NetworkManager",),
-}
-_EVERYWHERE = ("dbus", "systemd-journald", "systemd-logind", "systemd-udevd")
 _ITSELF = (UNIT, "update-client")  # the client requires the gate
 
 
@@ -135,11 +127,11 @@ def unknown(health: Health, said: Sequence[Setting], containers: Iterable[str]) 
     `containers` are the names of those that the host file declares. Of targets evaluation alone can tell.
     """
     over = {*_over(said), *_ITSELF}
-    options = {s.path[1] for s in said if _is_enabled(s)} - {*_CALLED}
+    options = {s.path[1] for s in said if is_enabled(s)} - {*CALLED}
     for index, unit in enumerate(health.units):
         name, _, kind = unit.rpartition(".")
         plain, ending = name.partition("@")[0], "" if kind == "service" else f".{kind}"
-        known = {n for setting in said for n in _names(setting, kind)} | {*_EVERYWHERE}
+        known = {n for setting in said for n in unit_names(setting, kind)} | {*EVERYWHERE}
         # what an option's module starts may have a longer name: `nginx-config-reload` of nginx
         there = plain in known or any(
             plain.startswith(f"{n}-") for n in (*options, *(() if not ending else ("systemd",)))
@@ -153,7 +145,7 @@ def unknown(health: Health, said: Sequence[Setting], containers: Iterable[str]) 
             fix = "name what stays active, or remove it here"
         elif plain in containers:
             fix = f'containers=["{plain}"]'
-        elif near := nearest(_CALLED.get(plain, plain), lasting):
+        elif near := nearest(CALLED.get(plain, plain), lasting):
             fix = f'"{near}{ending}"'
         yield Mistake(
             f"Health.services[{index}]",
@@ -184,18 +176,3 @@ def _leaves(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ..
             yield from _leaves((*path, key), inner)
     elif path:
         yield path, value
-
-
-def _is_enabled(setting: Setting) -> bool:
-    return setting.value is True and setting.path[0] == "services" and setting.path[-1] == "enable"
-
-
-def _names(setting: Setting, kind: str) -> list[str]:
-    """The units of a kind that a setting may start; a socket starts a service, too."""
-    path = setting.path
-    if path[0] == "systemd" and path[1] in {f"{kind}s", "sockets" if kind == "service" else ""}:
-        inner = setting.value if isinstance(setting.value, dict) else {}
-        return [name.partition("@")[0] for name in (path[2:3] or tuple(inner))]
-    if _is_enabled(setting):
-        return [_CALLED.get(path[1], path[1])]
-    return list(_STARTS.get(path, ())) if setting.value is True else []

@@ -15,7 +15,6 @@ from nixwright.boards.qemu_vm import QemuVm
 from nixwright.boards.rock64 import Rock64
 from nixwright.errors import Mistake, collecting
 from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition, Squashfs, Vfat
-from nixwright.layout.content import FileSystem
 from nixwright.layout.model import Layout
 from nixwright.parts.overlay_root import OverlayRoot, slot_rules
 from nixwright.parts.run0 import Run0
@@ -137,9 +136,9 @@ def test_what_a_slot_host_lacks_is_told(tmp_path: Path) -> None:
         (Squashfs("/data"), "is read-only: nothing could be kept on it"),
         *((Ext4(path), "would hide what the slot has there") for path in ("/nix", "/nix/store", "/etc")),
     ],
-    ids=lambda value: f"{value.kind}-{value.at}" if isinstance(value, FileSystem) else "",
+    ids=lambda value: f"{value.kind}-{value.at}" if isinstance(value, Ext4 | Squashfs | Vfat) else "",
 )
-def test_what_cannot_be_mounted_beside_the_slots(content: FileSystem, what: str, tmp_path: Path) -> None:
+def test_what_cannot_be_mounted_beside_the_slots(content: Ext4 | Squashfs | Vfat, what: str, tmp_path: Path) -> None:
     more = [] if content.at == "/data" else [Partition("more", MiB(64), content, at_first_boot=True)]
     data = Partition("data", REST, content, at_first_boot=True) if content.at == "/data" else DATA
     found = mistakes(rock64(OverlayRoot(), disk=Disk(EMMC, GPT(*U_BOOT, SLOTS, *more, data))), tmp_path)

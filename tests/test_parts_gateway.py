@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +30,7 @@ from updates_host import slots_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from host_project import Project
     from nixwright.errors import Mistake
@@ -277,6 +280,21 @@ def test_a_switch_that_is_always_there(switch: str) -> None:
     assert [told(m)[:3] for m in part.host_rules(given)] == [
         ["Gateway.ssh_switch", "is there always: SSH would stay open on the WAN", switch]
     ]
+
+
+@pytest.mark.parametrize(("kind", "opened"), [("file", True), ("directory", False), ("nothing", False)])
+def test_a_file_alone_opens_ssh_on_the_wan(kind: str, opened: bool, tmp_path: Path) -> None:  # noqa: FBT001 - of a table
+    switch = tmp_path / "switch"
+    if kind == "directory":
+        switch.mkdir()
+    elif kind == "file":
+        switch.touch()
+    (tmp_path / "nft").write_text(f"#!/bin/sh\ncat >{tmp_path}/told\n")
+    (tmp_path / "nft").chmod(0o755)
+    (program,) = gateway(ssh_switch=SWITCH).files(context(Ssh()))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", program.text, "sh", switch, "22"], env={"PATH": path}, check=True)
+    assert ("add element" in (tmp_path / "told").read_text()) == opened
 
 
 @pytest.mark.parametrize("switch", ["/data/config/ssh-wan-enabled", "/data/config/files/ssh", "/data/configure"])

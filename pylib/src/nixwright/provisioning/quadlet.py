@@ -165,7 +165,7 @@ def quadlet_files(containers: ContainersEntry, directory: str) -> dict[str, str]
     A rootless container reaches the network by pasta, and is reached at 127.0.0.1 alone; a privileged one has the
     host's network. What containers stand on is made for both kinds, each for those who use it.
     """
-    tokens = dict(zip(_TOKENS, (directory, f"{directory}/files"), strict=True))
+    tokens: dict[str, str] = dict(zip(_TOKENS, (directory, f"{directory}/files"), strict=True))
     made: dict[str, str] = {}
     for name, entry in containers.container.items():
         place = ROOTFUL if entry.privileged else ROOTLESS

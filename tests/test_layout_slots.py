@@ -199,6 +199,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], str, str]] = {
         "Partition.size",
         "whole number of MiB",
     ),
+    "too small for f2fs": (
+        lambda: Partition("x", MiB(39), F2fs("/x"), at_first_boot=True),
+        "Partition.size",
+        "too small for f2fs",
+    ),
     "options of mkfs": (
         lambda: Partition("x", MiB(64), Ext4(format=["-m", "1"]), at_first_boot=True),
         "Partition.content",

@@ -11,6 +11,8 @@ from gateway_host import GATEWAY
 from host_project import project  # noqa: F401 - a fixture
 from nixwright.layout.model import Layout
 from nixwright.options.schema import Schema
+from nixwright.options.settings import Setting, parse_path
+from nixwright.origin import Origin
 from nixwright.parts.containers import Container, Containers, Port
 from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
 from nixwright.parts.programs import containers_apply as program
@@ -104,6 +106,34 @@ def test_storage_that_is_lost_and_a_user_that_is_a_persons() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("outside", "inside", "lost"),
+    [
+        ("/var/web", "/srv", True),
+        ("/var/web", "/srv:ro", False),
+        ("/persist/x", "/srv", False),
+        ("/run/x", "/x", False),
+    ],
+)
+def test_a_volume_that_is_lost(outside: str, inside: str, lost: bool) -> None:  # noqa: FBT001 - of a table
+    part = Containers([Container("web", NGINX, volumes={outside: inside})], storage="/persist/containers")
+    found = [told(m)[:3] for m in part.host_rules(context(part))]
+    what = "does not survive a boot: what the container writes there would be lost"
+    assert found == ([["Container.volumes", what, outside]] if lost else [])
+
+
+@pytest.mark.parametrize("name", ["health-gate", "rauc", "dbus", "systemd-networkd"])
+def test_a_unit_that_the_host_has(name: str) -> None:
+    said = [
+        Setting(parse_path(path), value, Origin(), "Host.settings", "", "settings")
+        for path, value in (("services.rauc.enable", True), ("systemd.services.health-gate.script", "true"))
+    ]
+    for privileged in (True, False):
+        part = Containers([Container(name, NGINX, privileged=privileged)])
+        found = [told(m)[:2] for m in part.whole_rules(context(part), said)]
+        assert found == ([["Container.name", "is the name of a unit that the host has"]] if privileged else [])
+
+
 WRONG: dict[str, str] = {
     "no_image": 'Container("web", "")',
     "image_left_out": 'Container("web")',
@@ -119,6 +149,10 @@ WRONG: dict[str, str] = {
     "port_that_is_none": 'Container("web", "docker.io/a/b:1", ports=[Port(70000, 80)])',
     "address_that_is_none": 'Container("web", "docker.io/a/b:1", ports=[Port(8081, 80, on="lan")])',
     "ports_of_a_privileged_one": 'Container("web", "docker.io/a/b:1", ports=[Port(80, 80)], privileged=True)',
+    "two_volumes_at_one_path": 'Container("web", "docker.io/a/b:1", volumes={"/data/a": "/s", "/data/b": "/s:ro"})',
+    "digits_of_another_script": 'Container("web", "docker.io/a/b:1", ports=[Port(8081, 80, on="١٢٧.0.0.1")])',
+    "version_of_another_script": 'Container("web", "docker.io/a/b:é")',
+    "unit_of_the_host": 'Container("sshd", "docker.io/a/b:1", privileged=True)',
     "paths": 'Container("web", "docker.io/a/b:1", volumes={"data": "/srv", "/data/web": "srv"})',
     "variables": 'Container("web", "docker.io/a/b:1", environment={"A B": "c", "D": "e\\nf"}, command=["a\\nb", ""])',
     "secret_in_clear": (

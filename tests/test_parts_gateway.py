@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,7 @@ from nixwright.layout.model import Layout
 from nixwright.nix.values import Override
 from nixwright.options.schema import Schema
 from nixwright.parts.ethernet import Ethernet
-from nixwright.parts.facts import Provisioned
+from nixwright.parts.facts import Provisioned, RecoveryTunnel
 from nixwright.parts.gateway import Gateway, Inbound
 from nixwright.parts.lan_range import LanRange
 from nixwright.parts.named_link import NamedLink
@@ -24,9 +26,11 @@ from nixwright.parts.recovery_vpn import RecoveryVpn
 from nixwright.parts.ssh import Ssh
 from parts_host import NixSnapshot, context, plain_layout, printed, told
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from updates_host import slots_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from host_project import Project
     from nixwright.errors import Mistake
@@ -263,6 +267,50 @@ def test_a_switch_that_would_not_last_or_opens_nothing() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "switch",
+    [
+        *("/data", "/data/config", "/data/config/config.toml", "/data/config/current", "/data/config/containers/x"),
+        "/data/config/files",
+    ],
+)
+def test_a_switch_that_is_always_there(switch: str) -> None:
+    part = gateway(ssh_switch=switch)
+    given = context(part, Ssh(), layout=slots_layout(), facts=[TOLD])
+    assert [told(m)[:3] for m in part.host_rules(given)] == [
+        ["Gateway.ssh_switch", "is there always: SSH would stay open on the WAN", switch]
+    ]
+
+
+@pytest.mark.parametrize(("kind", "opened"), [("file", True), ("directory", False), ("nothing", False)])
+def test_a_file_alone_opens_ssh_on_the_wan(kind: str, opened: bool, tmp_path: Path) -> None:  # noqa: FBT001 - of a table
+    switch = tmp_path / "switch"
+    if kind == "directory":
+        switch.mkdir()
+    elif kind == "file":
+        switch.touch()
+    (tmp_path / "nft").write_text(f"#!/bin/sh\ncat >{tmp_path}/told\n")
+    (tmp_path / "nft").chmod(0o755)
+    (program,) = gateway(ssh_switch=SWITCH).files(context(Ssh()))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", program.text, "sh", switch, "22"], env={"PATH": path}, check=True)
+    assert ("add element" in (tmp_path / "told").read_text()) == opened
+
+
+@pytest.mark.parametrize("switch", ["/data/config/ssh-wan-enabled", "/data/config/files/ssh", "/data/configure"])
+def test_a_switch_of_its_own(switch: str) -> None:
+    part = gateway(ssh_switch=switch)
+    assert not [*part.host_rules(context(part, Ssh(), layout=slots_layout(), facts=[TOLD]))]
+
+
+def test_an_interface_of_the_tunnels_name() -> None:
+    part = Gateway(NamedLink("recovery", path="platform-ff540000.ethernet"), LAN)
+    given = context(part, facts=[RecoveryTunnel("recovery")])
+    assert [told(m)[:3] for m in part.host_rules(given)] == [
+        ["Gateway.wan", "has the name of the VPN's tunnel", "recovery"]
+    ]
+
+
 def test_an_interface_that_another_part_configures() -> None:
     part = gateway()
     host = context(part, Ethernet("lan", dhcp=True), layout=plain_layout())
@@ -331,6 +379,8 @@ WRONG: dict[str, Sequence[tuple[str, str]]] = {
     "one_interface_for_both": [
         ('NamedLink("lan", mac="52:54:00:12:34:56")', 'NamedLink("lan", path="pci-0000:00:03.0")')
     ],
+    "name_with_a_dash": [('NamedLink("lan"', 'NamedLink("lan-1"')],
+    "name_of_every_interface": [('NamedLink("lan"', 'NamedLink("default"')],
     "name_of_the_kernel": [('NamedLink("lan"', 'NamedLink("eth1"')],
     "interface_found_by_nothing": [(', mac="52:54:00:12:34:56"', "")],
     "interface_found_by_a_pattern": [('path="pci-0000:00:03.0"', 'path="pci-*"')],

@@ -8,13 +8,14 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from host_project import project  # noqa: F401 - a fixture
 from layout_slots import DATA, EMMC, SLOTS, U_BOOT, emmc
 from nixwright import Host, User
 from nixwright.boards.qemu_vm import QemuVm
 from nixwright.boards.rock64 import Rock64
 from nixwright.errors import Mistake, collecting
-from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition
+from nixwright.layout import ESP, GPT, REST, Disk, Ext4, MiB, Partition, Squashfs, Vfat
 from nixwright.layout.model import Layout
 from nixwright.parts.overlay_root import OverlayRoot, slot_rules
 from nixwright.parts.run0 import Run0
@@ -127,6 +128,28 @@ def test_what_a_slot_host_lacks_is_told(tmp_path: Path) -> None:
         found = [m for m in mistakes(host, tmp_path) if what in f"{m.field} {m.what} {m.given} {m.allowed} {m.fix}"]
         assert len(found) == 1, (what, mistakes(host, tmp_path))
         assert found[0].fix
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (Vfat("/data"), "has no links and no owners: nothing could be kept on it"),
+        (Squashfs("/data"), "is read-only: nothing could be kept on it"),
+        *((Ext4(path), "would hide what the slot has there") for path in ("/nix", "/nix/store", "/etc")),
+    ],
+    ids=lambda value: f"{value.kind}-{value.at}" if isinstance(value, Ext4 | Squashfs | Vfat) else "",
+)
+def test_what_cannot_be_mounted_beside_the_slots(content: Ext4 | Squashfs | Vfat, what: str, tmp_path: Path) -> None:
+    more = [] if content.at == "/data" else [Partition("more", MiB(64), content, at_first_boot=True)]
+    data = Partition("data", REST, content, at_first_boot=True) if content.at == "/data" else DATA
+    found = mistakes(rock64(OverlayRoot(), disk=Disk(EMMC, GPT(*U_BOOT, SLOTS, *more, data))), tmp_path)
+    assert [(m.field, m.what, m.given) for m in found] == [(f"{type(content).__name__}.at", what, content.at)]
+
+
+def test_a_file_system_of_stage_1_made_at_first_boot(tmp_path: Path) -> None:
+    log = Partition("log", MiB(64), Ext4("/var/log"), at_first_boot=True)
+    found = settings(rock64(OverlayRoot(), disk=Disk(EMMC, GPT(*U_BOOT, SLOTS, log, DATA))), tmp_path)
+    assert {**found["fileSystems./var/log"], "device": ""} == {"device": "", "fsType": "ext4"}
 
 
 def test_logs_are_written_seldom_and_where_they_stay(tmp_path: Path) -> None:

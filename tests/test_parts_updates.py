@@ -8,6 +8,7 @@ from host_project import project  # noqa: F401 - a fixture
 from nixwright.errors import MistakeError
 from nixwright.options.settings import Setting, parse_path
 from nixwright.origin import Origin
+from nixwright.parts.containers import Container, Containers
 from nixwright.parts.ethernet import Ethernet
 from nixwright.parts.facts import ContainerUnit, ContainerUser, LanGateway, Provisioned
 from nixwright.parts.update_client import limit
@@ -114,6 +115,7 @@ def test_a_compatible_with_a_space_gets_one_without() -> None:
     [
         (lambda: Health(services=["a b"]), "Health.services[0]", "is no name of one"),
         (lambda: Health(services=["x%i"]), "Health.services[0]", "is no name of one"),
+        (lambda: Health(services=["data.mount"]), "Health.services[0]", "is a mount: the gate looks at what needs it"),
         (lambda: Health(services=["a", "a"]), "Health.services[1]", "is there twice"),
         (lambda: Health(interfaces=["a-name-of-16-chars"]), "Health.interfaces[0]", "is no name of one"),
         (lambda: Health(containers=["-x y"]), "Health.containers[0]", "is no name of one"),
@@ -146,14 +148,15 @@ def test_updates_without_slots_or_a_place_that_stays() -> None:
     ]
 
 
-def test_a_container_that_nobody_declares() -> None:
-    part = updates(health=Health(containers=["ap"]))
+@pytest.mark.parametrize("name", ["ap", "app.service"])
+def test_a_container_that_nobody_declares(name: str) -> None:
+    part = updates(health=Health(containers=[name]))
     host = context(part, layout=slots_layout(), facts=[ContainerUnit("app.service", "appsvc")])
     assert [told(m) for m in part.host_rules(host)] == [
         [
             "Health.containers[0]",
             "no such container on this host: no update would ever be good",
-            "'ap'",
+            repr(name),
             "app",
             '"app"',
         ]
@@ -177,7 +180,11 @@ def whole(part: Updates, *settings: tuple[str, Any], parts: Any = ()) -> list[Mi
         ("systemd-networkd", ("networking.useNetworkd", True)),
         ("nginx-config-reload", ("services.nginx.enable", True)),
         ("systemd-journald", ("networking.hostName", "x")),
-        ("own.socket", ("networking.hostName", "x")),
+        ("own.socket", ("systemd.sockets.own.listenStreams", ["/run/own"])),
+        ("dnsmasq.timer", ("services.dnsmasq.enable", True)),
+        ("systemd-tmpfiles-clean.timer", ("networking.hostName", "x")),
+        ("multi-user.target", ("networking.hostName", "x")),
+        ("once", ("systemd.services.once.serviceConfig", {"Type": "oneshot", "RemainAfterExit": True})),
     ],
 )
 def test_services_that_the_host_has(unit: str, setting: tuple[str, Any]) -> None:
@@ -193,6 +200,39 @@ def test_a_service_that_the_host_has_not(setting: tuple[str, Any]) -> None:
     assert [told(m)[:2] for m in found] == [
         ["Health.services[0]", "no such service on this host: no update would ever be good"]
     ]
+
+
+OVER = "is over before the gate looks: no update would ever be good"
+ONCE = ("systemd.services.once.serviceConfig.Type", "oneshot")
+
+
+@pytest.mark.parametrize(
+    ("unit", "what", "fix", "setting"),
+    [
+        ("own.socket", "no such socket on this host: no update would ever be good", "turn it on, or", ONCE),
+        ("one.timer", "no such timer on this host: no update", '"once.timer"', ("systemd.timers.once.wantedBy", [])),
+        ("sshd-foo", "no such service on this host: no", '"sshd"', ("services.openssh.enable", True)),
+        ("openssh", "no such service on this host: no", '"sshd"', ("services.openssh.enable", True)),
+        ("own-foo", "no such service on this host: no", '"own"', ("systemd.services.own.script", "true")),
+        ("web", "no such service on this host: no", 'containers=["web"]', ONCE),
+        ("once", OVER, "name what stays active", ONCE),
+        ("first", OVER, "name what", ("systemd.services.first.unitConfig", {"ConditionPathExists": "!/data/x"})),
+        ("off", OVER, "name what", ("systemd.services.off.enable", False)),
+        ("health-gate", "waits for the gate itself", "name what", ("systemd.services.health-gate.script", "true")),
+        ("update-client", "waits for the gate itself", "name what", ("systemd.services.update-client.script", "true")),
+    ],
+)
+def test_a_unit_that_will_not_be_active(unit: str, what: str, fix: str, setting: tuple[str, Any]) -> None:
+    web = Containers([Container("web", "docker.io/library/nginx:1.29")])
+    (found,) = whole(updates(health=Health(services=[unit])), setting, parts=[web])
+    assert found.what.startswith(what)
+    assert found.fix.startswith(fix)
+    assert not {"once", "health-gate", "update-client"} & {*found.allowed.split(", ")} or unit.endswith(".timer")
+
+
+def test_an_instance_is_there_where_its_template_is() -> None:
+    part = updates(health=Health(services=["serial-root@ttyS2"]))
+    assert 'lib.hasAttr "serial-root@" config.systemd.services' in printed(part, context(part, layout=slots_layout()))
 
 
 def test_a_name_that_is_near() -> None:
@@ -218,6 +258,11 @@ def test_the_limit_of_a_bundle_has_room_for_both_images() -> None:
         pytest.param('keyring="./updates.pem"', 'keyring="/etc/updates.pem"', id="absolute"),
         pytest.param('keyring="./updates.pem"', 'keyring="./updates.key"', id="private_key"),
         pytest.param('keyring="./updates.pem"', 'keyring="./gw.py"', id="no_certificate"),
+        pytest.param('keyring="./updates.pem"', 'keyring="./mark.pem"', id="mark_alone"),
+        pytest.param('keyring="./updates.pem"', 'keyring="./damaged.pem"', id="damaged_certificate"),
+        pytest.param('keyring="./updates.pem"', 'keyring="../../updates.pem"', id="outside"),
+        pytest.param('keyring="./updates.pem"', 'keyring=".//sub/../updates.pem"', id="unclean"),
+        pytest.param('keyring="./updates.pem"', 'keyring="./my $keys.pem"', id="no_plain_name"),
         pytest.param('            keyring="./updates.pem",\n', "", id="not_named"),
         pytest.param('services=["sshd"]', 'services=["sshd", "nginx"]', id="service"),
         pytest.param('interfaces=["eth1"]', 'interfaces=["eth0"]', id="interface"),
@@ -240,10 +285,12 @@ def test_what_a_wrong_host_is_told(
     path = project.host(HOST.replace(old, new), "gw")
     (project.root / "hosts/updates.pem").write_text(KEYRING)
     (project.root / "hosts/updates.key").write_text("-----BEGIN PRIVATE KEY-----\nMIG\n-----END PRIVATE KEY-----\n")
+    (project.root / "hosts/mark.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (project.root / "hosts/damaged.pem").write_text(KEYRING.replace("\n", "\nAAAA", 3))
     answer = project.run("gen", path)
     assert answer.status == 2
     assert not list(project.root.glob("modules"))
-    assert answer.err == snapshot(extension_class=Message)
+    assert answer.err.replace(str(project.root), "PROJECT") == snapshot(extension_class=Message)
 
 
 def test_the_whole_host(project: Project) -> None:  # noqa: F811 - the fixture

@@ -291,6 +291,20 @@ WRONG = {
     "image_that_nobody_builds": ('"local.build"', '"other.build"'),
     "network_that_is_none": ('"inner.network"', '"outer.network"'),
     "port_to_publish": ('"8081:80"', '"8081:web"'),
+    "port_of_the_page": ('"8081:80"', '"8080:80"'),
+    "port_of_ssh": ('"8081:80"', '"127.0.0.1:20-29:20-29"'),
+    "port_that_is_roots": ('"8081:80"', '"80:80"'),
+    "port_beyond_the_last": ('"8081:80"', '"65536:80"'),
+    "port_nought": ('"8081:80"', '"8081:0"'),
+    "ports_that_are_more": ('"8081:80"', '"8081-8083:80-81"'),
+    "port_at_no_address": ('"8081:80"', '"127.0.0.256:8081:80"'),
+    "port_of_another": (
+        "[containers.container.worker.Container]",
+        '[containers.container.worker.Container]\nPublishPort = ["8440-8449:1-10", "8081:53/udp"]',
+    ),
+    "volume_that_is_none": ('"${CONFIG_DIR}/files/dns:', '"web-dat.volume:'),
+    "place_misspelt": ("${FILES_DIR}/www", "${FILE_DIR}/www"),
+    "place_without_braces": ("${CONFIG_DIR}/files", "$CONFIG_DIR/files"),
     "podman_arguments": ("ReadOnly = true", 'PodmanArgs = "--network=host"'),
     "line_in_a_line": ("MODE=plain", "MODE=plain\\n[Service]\\nExecStartPre=/bin/sh"),
     "line_that_goes_on": ("MODE=plain", "MODE=plain\\\\"),
@@ -315,6 +329,14 @@ def test_a_wrong_file(name: str, snapshot: SnapshotAssertion) -> None:
     assert isinstance(found, WrongConfigError)
     assert SECRET not in found.report()
     assert found.report() + "\n" == snapshot(extension_class=TextSnapshot)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8, 12, 40])
+def test_a_key_that_is_cut_off_lets_nobody_in(cut: int) -> None:
+    key = ADA.split(" ")[1]
+    found = judged(SMALL.replace(key, key[:-cut]).encode())
+    assert isinstance(found, WrongConfigError)
+    assert found.report().startswith("config.toml:5  users.ada.ssh_key: is cut short or damaged\n")
 
 
 def test_a_host_without_a_lan_takes_none() -> None:

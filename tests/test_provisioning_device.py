@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from nixwright.parts.provisioning import program_text
 from nixwright.provisioning import activation, sources
 from nixwright.provisioning.bundle import LIMITS, Limits, read_source
+from nixwright.provisioning.derived import LONGEST, WrongConfigError, parse
 from nixwright.provisioning.form import form_fields
 from nixwright.provisioning.shape import RefusedError
 from nixwright.provisioning.signed import MOST, MOST_OF_ONE, SECONDS, Nonces, message, signer
@@ -290,6 +291,16 @@ def test_bombs_and_limits(how: str, tmp_path: Path) -> None:
     source.write_bytes(bytes(100))
     with pytest.raises(RefusedError, match="is too large"):
         read_source(source, into, Limits(source=99))
+
+
+def test_the_mark_of_an_editor_is_left_out(tmp_path: Path) -> None:
+    marked = b"\xef\xbb\xbf" + SMALL.encode()
+    for data in (marked, gzip.compress(archive({"config.toml": marked}))):
+        (tmp_path / "source").write_bytes(data)
+        assert read_source(tmp_path / "source", tmp_path / "into") == SMALL.encode()
+    (tmp_path / "source").write_bytes(marked + b"\n" * LONGEST)
+    with pytest.raises(WrongConfigError, match="is too large"):
+        parse(read_source(tmp_path / "source", tmp_path / "into"), DEVICE)
 
 
 def test_time_runs_out(tmp_path: Path) -> None:

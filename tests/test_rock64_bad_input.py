@@ -36,6 +36,11 @@ WRONG = {
         INBOUND,
     ],
     "page_on_the_wan": [(SWITCH, f"wan_inbound=Inbound(tcp=[443, 8080]),\n            {SWITCH}"), INBOUND],
+    "container_on_the_pages_port": [
+        ("Containers(),", 'Containers([Container("web", "docker.io/library/nginx:1.29", ports=[Port(8080, 80)])]),'),
+        ("import Containers", "import Container, Containers, Port"),
+    ],
+    "ssh_on_the_pages_port": [("Ssh(),", "Ssh(port=8080),"), (SWITCH, 'domain="lan",  # "/data')],
     "container_without_an_image": [
         ("Containers(),", 'Containers([Container("web")]),'),
         ("import Containers", "import Container, Containers"),

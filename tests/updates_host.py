@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nixwright.layout import GPT, REST, Disk, F2fs, GiB, MiB, Partition, Slots
 from nixwright.layout.model import Layout
 
@@ -63,7 +65,7 @@ host = Host(
 )
 """
 # An authority whose key is nobody's.
-KEYRING = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+KEYRING = (Path(__file__).parent.parent / "hosts/rock64.pem").read_text("utf-8")
 
 
 def slots_layout() -> Layout:

@@ -7,14 +7,14 @@ import binascii
 
 # sshd(8), AUTHORIZED_KEYS FILE FORMAT; how many length-prefixed fields follow the type in the blob (RFC 4253 6.6,
 # RFC 5656 3.1, RFC 8709 4, OpenSSH's PROTOCOL.u2f).
-_FIELDS = {
-    "ssh-ed25519": 1,
-    "ssh-rsa": 2,
+KEY_FIELDS = {
     "ecdsa-sha2-nistp256": 2,
     "ecdsa-sha2-nistp384": 2,
     "ecdsa-sha2-nistp521": 2,
-    "sk-ssh-ed25519@openssh.com": 2,
+    "ssh-ed25519": 1,
+    "ssh-rsa": 2,
     "sk-ecdsa-sha2-nistp256@openssh.com": 3,
+    "sk-ssh-ed25519@openssh.com": 2,
 }
 _ED25519 = 32  # bytes of the public point
 
@@ -27,28 +27,28 @@ def wrong_with(line: str) -> str:
         return "is more than one line"
     words = line.split()
     # options may stand before the type: `restrict,command="..." ssh-ed25519 ...`
-    at = next((i for i, w in enumerate(words) if w in _FIELDS), None)
+    at = next((i for i, w in enumerate(words) if w in KEY_FIELDS), None)
     if at is None:
         return "is of a type that OpenSSH no longer takes" if "ssh-dss" in words else "does not name a type of key"
     if at + 1 == len(words):
         return "has nothing after the type"
-    return _damage(words[at], words[at + 1])
+    return key_damage(words[at], words[at + 1])
 
 
-def _damage(kind: str, text: str) -> str:
+def key_damage(kind: str, text: str) -> str:
     """Return what is wrong with the key itself, of the type that it is said to be."""
     try:
-        fields = _split(base64.b64decode(text, validate=True))
+        fields = _key_fields(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         return "is cut short or damaged"
     if fields[:1] != [kind.encode()]:
         return "says another type inside"
-    if len(fields) != 1 + _FIELDS[kind] or (kind == "ssh-ed25519" and len(fields[1]) != _ED25519):
+    if len(fields) != 1 + KEY_FIELDS[kind] or (kind == "ssh-ed25519" and len(fields[1]) != _ED25519):
         return "is cut short or damaged"
     return ""
 
 
-def _split(blob: bytes) -> list[bytes]:
+def _key_fields(blob: bytes) -> list[bytes]:
     """Split a blob into its length-prefixed fields. Raises ValueError where it does not end with one."""
     fields, at = [], 0
     while at < len(blob):

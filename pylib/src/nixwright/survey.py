@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nixwright import proofs, tree
@@ -29,7 +29,6 @@ from nixwright.unseen import UNSEEN, UnseenError, independent, inside, is_open, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from nixwright.checks.render import Test
     from nixwright.host import Host
@@ -93,7 +92,7 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     look.tell(rules(settled.settings, complete=closed), again=False)
     if closed:
         look.tell(independent(*(part.whole_rules(context, settled.settings) for part in host.members)))
-    look.tell(independent(*(_own_files(part, root / source) for part in host.members)))
+    look.tell(independent(*(_own_files(part, root, root / source) for part in host.members)))
     files: list[tuple[Part, File]] = []
     for part in host.members:
         look.tell(independent(*(_missing(part, kind, context) for kind in part.requires)))
@@ -250,7 +249,7 @@ def _beside(host: Host, root: Path, file: Path) -> str:
     return os.path.relpath(file.parent, root / "modules" / name)
 
 
-def _own_files(part: Part, file: Path) -> Iterator[Mistake]:
+def _own_files(part: Part, root: Path, file: Path) -> Iterator[Mistake]:
     """Files of the user's own that are not there, are another kind of file, or hold what must not be read."""
     for own in part.own_files():
         name, origin = f"{type(part).__name__}.{own.field}", field_origin(part, own.field)
@@ -260,6 +259,9 @@ def _own_files(part: Part, file: Path) -> Iterator[Mistake]:
         if PurePosixPath(own.path).is_absolute():
             fix = f'put it beside the host file: "./{PurePosixPath(own.path).name}"'
             yield Mistake(name, "is no path from the host file", repr(own.path), "./NAME or ../NAME", fix, origin)
+        elif not Path(os.path.normpath(path)).is_relative_to(root):
+            fix = f'put it beside the host file: "./{path.name}"'
+            yield Mistake(name, "lies outside of the project", repr(own.path), f"a file below {root}", fix, origin)
         elif not path.is_file():
             allowed = f"a file that is there, from {file.parent.name}/, with {own.holds}"
             yield Mistake(name, "there is no such file", repr(own.path), allowed, f"write {own.path}", origin)
@@ -268,9 +270,12 @@ def _own_files(part: Part, file: Path) -> Iterator[Mistake]:
             if "PRIVATE KEY-----" in text:
                 fix = "keep the key elsewhere, and make another: this one may have been seen"
                 yield Mistake(name, "holds a private key", repr(own.path), own.holds, fix, origin)
-            elif own.mark not in text:
+            elif own.mark not in text or not own.is_right(text):
                 fix = "name the file that has it"
-                yield Mistake(name, f"does not hold {own.holds}", repr(own.path), own.mark, fix, origin)
+                what = f"does not hold {own.holds}"
+                if own.mark in text:
+                    what = f"is damaged or cut short: {own.holds} cannot be read from it"
+                yield Mistake(name, what, repr(own.path), own.mark, fix, origin)
 
 
 def _missing(part: Part, kind: type[Fact], context: Context) -> Iterator[Mistake]:

@@ -60,7 +60,9 @@ def _disk(layout: Layout, disk: Disk) -> Iterator[Setting]:
             if not mount.needed_for_boot:
                 # a mount that fails does not stop the boot, and one that does not fail is waited for
                 options += ["nofail", "x-systemd.before=local-fs.target"]
-            value: Value = {"device": place.device, "fsType": content.kind, "options": options}
+            value: dict[str, Value] = {"device": place.device, "fsType": content.kind}
+            if options:
+                value["options"] = options
             yield told(("fileSystems", content.at), value, content)
 
 

@@ -15,6 +15,7 @@ from nixwright.unseen import independent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LEAST_F2FS = MiB(40)  # mkfs.f2fs refuses less
 _LABEL_LIMIT = 36  # UTF-16 units: a GPT entry keeps 72 bytes for it
 _TYPE = re.compile(r"[0-9A-Fa-f]{4}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # What shell, sgdisk's own syntax and disko's scripts take without any escaping.
@@ -87,6 +88,9 @@ class Partition:
         if not isinstance(self.size, Rest) and self.size.bytes % MiB.unit:
             fix = f"MiB({-(-self.size.bytes // MiB.unit)})"
             yield Mistake("size", "is no whole number of MiB", told(self.size.bytes), "MiB or GiB", fix)
+        elif isinstance(self.content, F2fs) and not isinstance(self.size, Rest) and self.size.bytes < _LEAST_F2FS.bytes:
+            given, allowed = told(self.size.bytes), f"{told(_LEAST_F2FS.bytes)} or more"
+            yield Mistake("size", "is too small for f2fs", given, allowed, "MiB(64)")
         given_to_mkfs = list(getattr(self.content, "format", ()))
         if given_to_mkfs:
             what, given = "systemd-repart has its own options for mkfs", repr(given_to_mkfs)

@@ -14,7 +14,7 @@ from nixwright.record import field_origin
 from nixwright.unseen import UnseenError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nixwright.checks.model import Check, Difference
     from nixwright.errors import Mistake
@@ -49,6 +49,7 @@ class OwnFile:
     path: str
     holds: str  # what must be in it, for a reader
     mark: str  # a text that is in every such file
+    is_right: Callable[[str], bool]  # whether a text with the mark is such a file's
 
 
 @dataclass(frozen=True, slots=True)

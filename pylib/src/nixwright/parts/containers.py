@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from nixwright.bounds import Ge, Le
 from nixwright.checks.model import TOLD, Check, Difference, Sabotage
 from nixwright.errors import Mistake
-from nixwright.layout.paths import path_mistake
+from nixwright.layout.paths import is_below, path_mistake
 from nixwright.nix.values import Apply, NixPath, Text, force, lib, pkgs
 from nixwright.parts.base import Context, File, Part
-from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned
+from nixwright.parts.facts import ContainerUnit, ContainerUser, LanGateway, Provisioned
+from nixwright.parts.known_units import EVERYWHERE, unit_names
 from nixwright.parts.programs import containers_apply
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_IMAGE = re.compile(r"(?P<registry>[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?)/[a-z0-9._/-]+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
-_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_IMAGE = re.compile(
+    r"(?P<registry>[a-z0-9-]+(\.[a-z0-9-]+)*(:\d+)?)/[a-z0-9._/-]+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII
+)
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _PART = re.compile(r"/[^\x00-\x20\x7f:%]*")
+_NOBODYS = ("/dev", "/proc", "/run", "/sys", "/tmp")  # noqa: S108 - nobody takes what is written there to last
 _ONLY_HERE = "127.0.0.1"
 _FIRST_ID, _IDS = 200_000, 65_536  # what the containers' own users are on the host
 _IMAGE_FIX = '"docker.io/library/nginx:1.29"'
@@ -116,6 +120,11 @@ class Container:
             if not _PART.fullmatch(inside.removesuffix(":ro")):
                 allowed = "an absolute path, with :ro where nothing is written"
                 yield Mistake("volumes", "is no path in a container", repr(inside), allowed, f'{{"{outside}": "/srv"}}')
+        inside_once: set[str] = set()
+        for inside in (text.removesuffix(":ro") for text in self.volumes.values()):
+            if inside in inside_once:
+                yield Mistake("volumes", "are two at one path", inside, "each path once", "mount one of them elsewhere")
+            inside_once.add(inside)
         for name, value in self.environment.items():
             if not _VARIABLE.fullmatch(name) or not _LINE.fullmatch(value):
                 allowed = "names of letters, digits and _, values of one line"
@@ -304,8 +313,42 @@ class Containers(Part):
             yield File("containers-apply.py", Path(containers_apply.__file__).read_text("utf-8"))
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
-        """The storage stays, and nobody else has the user's name."""
-        return independent(self._stays(context), self._own_user(context))
+        """Storage and volumes stay, nobody else has the user's name, and the page has its port."""
+        rules = (self._stays, self._volumes_stay, self._own_user, self._page)
+        return independent(*(rule(context) for rule in rules))
+
+    def whole_rules(self, context: Context, said: Sequence[Setting]) -> Iterator[Mistake]:
+        """No unit of the host's own is called like a privileged container's: systemd would start that one."""
+        units = {name for setting in said for name in unit_names(setting, "service")} | {*EVERYWHERE}
+        for container in self.declared:
+            if container.privileged and (container.name in units or container.name.startswith("systemd-")):
+                what, allowed = "is the name of a unit that the host has", "a name of its own"
+                fix, where = f'"{container.name}-container"', field_origin(container, "name")
+                yield Mistake("Container.name", what, repr(container.name), allowed, fix, where)
+
+    def _volumes_stay(self, context: Context) -> Iterator[Mistake]:
+        for container in self.declared if context.layout.mounts else ():
+            for outside, inside in container.volumes.items():
+                passing = any(is_below(outside, path) for path in _NOBODYS)
+                if not inside.endswith(":ro") and not passing and not context.layout.survives(outside):
+                    what = "does not survive a boot: what the container writes there would be lost"
+                    allowed = "a path on a file system that is not wiped, or :ro behind the container's"
+                    fix, where = f'{{"/data/{container.name}": "{inside}"}}', field_origin(container, "volumes")
+                    yield Mistake("Container.volumes", what, outside, allowed, fix, where)
+
+    def _page(self, context: Context) -> Iterator[Mistake]:
+        told = context.fact(Provisioned)
+        if told is None or context.fact(LanGateway) is None:
+            return
+        for container in self.declared:
+            for index, port in enumerate(container.ports):
+                if port.host == told.port and not port.udp:
+                    what, fix = (
+                        "is taken by the page that provisions the device",
+                        f"Port({port.host + 1}, {port.container})",
+                    )
+                    where = field_origin(container, f"ports[{index}]")
+                    yield Mistake(f"Container.ports[{index}]", what, str(port.host), "any other port", fix, where)
 
     def _stays(self, context: Context) -> Iterator[Mistake]:
         if context.layout.mounts and not context.layout.survives(self.storage):

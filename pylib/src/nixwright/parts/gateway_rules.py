@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nixwright.errors import Mistake
-from nixwright.parts.facts import Provisioned, SshServer, WiredNetwork
+from nixwright.layout.paths import is_below
+from nixwright.parts.facts import Provisioned, RecoveryTunnel, SshServer, WiredNetwork
+from nixwright.provisioning.derived import DERIVED
 from nixwright.record import field_origin
 from nixwright.unseen import independent
 
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
 
 PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 LASTS = "/data/config/ssh-wan-enabled"
+_STORE = ("current", "generations", "pending", ".lock")  # see nixwright.provisioning.store
 
 
 def host_mistakes(gateway: Gateway, context: Context) -> Iterator[Mistake]:
     """Yield what is wrong between the gateway and its host."""
-    switch = (_switch_lasts(gateway, context), _switch_opens(gateway, context))
-    return independent(*switch, _alone(gateway, context), _page_is_there(gateway, context))
+    switch = (rule(gateway, context) for rule in (_switch_lasts, _switch_is_apart, _switch_opens))
+    alone = (_alone(gateway, context), _beside_the_tunnel(gateway, context))
+    return independent(*switch, *alone, _page_is_there(gateway, context))
 
 
 def _page_is_there(gateway: Gateway, context: Context) -> Iterator[Mistake]:
@@ -45,6 +49,25 @@ def _switch_lasts(gateway: Gateway, context: Context) -> Iterator[Mistake]:
         yield Mistake("Gateway.ssh_switch", what, path, allowed, f'ssh_switch="{LASTS}"', where)
 
 
+def _switch_is_apart(gateway: Gateway, context: Context) -> Iterator[Mistake]:
+    """The switch is a file of its own: what is there anyway would leave SSH open on the WAN for ever."""
+    path, told = gateway.ssh_switch, context.fact(Provisioned)
+    if path is None:
+        return
+    mounted = any(is_below(mount.path, path) for mount in context.layout.mounts)
+    if mounted or (told is not None and (is_below(told.directory, path) or _is_derived(path, told.directory))):
+        what, allowed = "is there always: SSH would stay open on the WAN", "a file that nothing else makes"
+        where = field_origin(gateway, "ssh_switch")
+        yield Mistake("Gateway.ssh_switch", what, path, allowed, f'ssh_switch="{LASTS}"', where)
+
+
+def _is_derived(path: str, directory: str) -> bool:
+    """Tell whether a path is one of what provisioning makes; below `files` is what the user's own bundle brings."""
+    first, _, below = path.removeprefix(f"{directory}/").partition("/")
+    own = is_below(path, directory) and first in (*DERIVED, *_STORE)
+    return own and not (first == "files" and below)
+
+
 def _switch_opens(gateway: Gateway, context: Context) -> Iterator[Mistake]:
     server = context.fact(SshServer)
     where = field_origin(gateway, "ssh_switch")
@@ -64,3 +87,13 @@ def _alone(gateway: Gateway, context: Context) -> Iterator[Mistake]:
             what = "is the gateway's already: two would configure it"
             given, fix = network.interface, "remove the other part"
             yield Mistake("Gateway", what, given, "another interface", fix, field_origin(gateway, ""))
+
+
+def _beside_the_tunnel(gateway: Gateway, context: Context) -> Iterator[Mistake]:
+    tunnels = [tunnel.interface for tunnel in context.all(RecoveryTunnel)]
+    for field, link in (("wan", gateway.wan), ("lan", gateway.lan)):
+        if link.name in tunnels:
+            where = field_origin(gateway, field)
+            yield Mistake(
+                f"Gateway.{field}", "has the name of the VPN's tunnel", link.name, "another name", f'"{field}"', where
+            )

@@ -10,6 +10,7 @@ from nixwright.bounds import Ge, Le
 from nixwright.errors import Mistake
 from nixwright.nix.values import Apply, NixPath, Ref, Text, config, lib, pkgs
 from nixwright.parts.facts import ContainerUnit, ContainerUser, Provisioned, VitalUnit
+from nixwright.parts.known_units import CALLED, EVERYWHERE, is_enabled, unit_names
 from nixwright.record import field_origin, nearest, record
 
 if TYPE_CHECKING:
@@ -24,17 +25,9 @@ PROGRAM = "health_gate.py"
 RAUC = Ref(("config", "services", "rauc", "package"))
 _SERVICE = re.compile(r"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
-_KINDS = ("service", "socket", "target", "mount", "timer", "path")
+_KINDS = ("service", "socket", "target", "timer", "path")
 _AT_LEISURE = 120  # seconds that the program may take beyond what it was told
-# The options of nixpkgs that start a service of another name.
-_CALLED = {"openssh": "sshd", "chrony": "chronyd", "resolved": "systemd-resolved"}
-_STARTS = {
-    ("networking", "useNetworkd"): ("systemd-networkd", "systemd-resolved"),
-    ("systemd", "network", "enable"): ("systemd-networkd",),
-    ("networking", "nftables", "enable"): ("nftables",),
-    ("networking", "networkmanager", "enable"): ("NetworkManager",),
-}
-_EVERYWHERE = ("dbus", "systemd-journald", "systemd-logind", "systemd-udevd")
+_ITSELF = (UNIT, "update-client")  # the client requires the gate
 
 
 @record
@@ -64,6 +57,9 @@ class Health:
             for index, name in enumerate(names):
                 if not pattern.fullmatch(name):
                     yield Mistake(f"{field}[{index}]", "is no name of one", repr(name), "", example)
+                elif field == "services" and name.endswith(".mount"):
+                    what, allowed = "is a mount: the gate looks at what needs it", ", ".join(f".{k}" for k in _KINDS)
+                    yield Mistake(f"{field}[{index}]", what, repr(name), allowed, "name a service, or remove it here")
                 elif name in names[:index]:
                     yield Mistake(f"{field}[{index}]", "is there twice", repr(name), "", "remove one")
 
@@ -119,46 +115,64 @@ def assertions(health: Health) -> list[Value]:
     found: list[Value] = []
     for unit in health.units:
         name, _, kind = unit.rpartition(".")
-        there = Apply(lib.hasAttr, (name, config["systemd"][f"{kind}s"]))
+        plain, instance, _ = name.partition("@")
+        there = Apply(lib.hasAttr, (plain + instance, config["systemd"][f"{kind}s"]))
         found.append({"assertion": there, "message": f"The health gate waits for {unit}, which this host has not."})
     return found
 
 
-def unknown(health: Health, said: Iterable[Setting]) -> Iterator[Mistake]:
-    """Services that nothing on the host starts; `said` is all that it says, and nothing else is known of it."""
-    known = {*_EVERYWHERE}
-    for setting in said:
-        names = _names(setting)
-        known |= set(names)
+def unknown(health: Health, said: Sequence[Setting], containers: Iterable[str]) -> Iterator[Mistake]:
+    """Units that nothing on the host starts, or that are over before the gate looks; `said` is all that it says.
+
+    `containers` are the names of those that the host file declares. Of targets evaluation alone can tell.
+    """
+    over = {*_over(said), *_ITSELF}
+    options = {s.path[1] for s in said if is_enabled(s)} - {*CALLED}
     for index, unit in enumerate(health.units):
         name, _, kind = unit.rpartition(".")
-        plain = name.partition("@")[0]
-        if kind == "service" and not any(_goes_with(plain, k) for k in known):
-            shown = sorted(k for k in known if k)
-            near = nearest(plain, shown)
-            yield Mistake(
-                f"Health.services[{index}]",
-                "no such service on this host: no update would ever be good",
-                repr(health.services[index]),
-                ", ".join(shown),
-                f'"{near}"' if near else "turn it on, or remove it here",
-                field_origin(health, f"services[{index}]"),
-            )
+        plain, ending = name.partition("@")[0], "" if kind == "service" else f".{kind}"
+        known = {n for setting in said for n in unit_names(setting, kind)} | {*EVERYWHERE}
+        # what an option's module starts may have a longer name: `nginx-config-reload` of nginx
+        there = plain in known or any(
+            plain.startswith(f"{n}-") for n in (*options, *(() if not ending else ("systemd",)))
+        )
+        lasting = sorted(n for n in known if n and (ending or n not in over))
+        if kind == "target" or (there and (ending or plain not in over)):
+            continue
+        what, fix = f"no such {kind} on this host", "turn it on, or remove it here"
+        if there and plain in over:
+            what = "waits for the gate itself" if plain in _ITSELF else "is over before the gate looks"
+            fix = "name what stays active, or remove it here"
+        elif plain in containers:
+            fix = f'containers=["{plain}"]'
+        elif near := nearest(CALLED.get(plain, plain), lasting):
+            fix = f'"{near}{ending}"'
+        yield Mistake(
+            f"Health.services[{index}]",
+            f"{what}: no update would ever be good",
+            repr(health.services[index]),
+            ", ".join(lasting),
+            fix,
+            field_origin(health, f"services[{index}]"),
+        )
 
 
-def _names(setting: Setting) -> list[str]:
-    """The services that a setting may start."""
-    path = setting.path
-    if path[0] == "systemd" and path[1] in {"services", "sockets"}:
-        inner = setting.value if isinstance(setting.value, dict) else {}
-        return [name.partition("@")[0] for name in (path[2:3] or tuple(inner))]
-    if setting.value is not True:
-        return []
-    if path[0] == "services" and path[-1] == "enable":
-        return [_CALLED.get(path[1], path[1])]
-    return list(_STARTS.get(path, ()))
+def _over(said: Iterable[Setting]) -> Iterator[str]:
+    """The host's own services that are not active once they did their work."""
+    found: dict[str, dict[str, Value]] = {}
+    for setting in said:
+        if setting.path[:2] == ("systemd", "services"):
+            for path, value in _leaves(setting.path[2:], setting.value):
+                found.setdefault(path[0], {})[path[-1]] = value
+    for name, own in found.items():
+        once = own.get("Type") == "oneshot" and own.get("RemainAfterExit") is not True
+        if once or own.get("enable") is False or str(own.get("ConditionPathExists", "")).startswith("!"):
+            yield name.partition("@")[0]
 
 
-def _goes_with(name: str, known: str) -> bool:
-    """Tell whether a service may be one of those that an option's module starts: `nginx-config-reload` of nginx."""
-    return name == known or name.startswith(f"{known}-")
+def _leaves(path: tuple[str, ...], value: Value) -> Iterator[tuple[tuple[str, ...], Value]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves((*path, key), inner)
+    elif path:
+        yield path, value

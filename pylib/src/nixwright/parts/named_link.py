@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from nixwright.nix.values import Value
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")  # IFNAMSIZ is 16, with the NUL
+# IFNAMSIZ is 16, with the NUL; units have a - in names of devices as \x2d, and config.toml takes none
+_NAME = re.compile(r"[a-z][a-z0-9]{0,14}")
+_EVERY_LINKS = ("all", "default")  # in /proc/sys/net/ipv4/conf
 _KERNELS = re.compile(r"(eth|wlan|wwan|usb)\d+|lo")
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
@@ -34,8 +36,13 @@ class NamedLink:
     def wrong(self) -> Iterator[Mistake]:
         """Names that cannot be given, and none or two ways to find it."""
         if not _NAME.fullmatch(self.name):
-            allowed = "1 to 15 of a-z 0-9 -, the first a letter"
-            yield Mistake("name", "is no interface name", repr(self.name), allowed, '"lan"')
+            allowed = "1 to 15 of a-z 0-9, the first a letter"
+            near = self.name.lower().replace("-", "").replace("_", "")
+            fix = f'"{near}"' if _NAME.fullmatch(near) and not _KERNELS.fullmatch(near) else '"lan"'
+            yield Mistake("name", "is no interface name", repr(self.name), allowed, fix)
+        elif self.name in _EVERY_LINKS:
+            what = "is what the kernel calls the settings of every interface"
+            yield Mistake("name", what, repr(self.name), "a name of your own", '"lan"')
         elif _KERNELS.fullmatch(self.name):
             what = "is a name that the kernel gives itself: another interface may have it when udev renames this one"
             yield Mistake("name", what, repr(self.name), "a name of your own", '"lan"')

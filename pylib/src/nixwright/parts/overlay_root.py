@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 BOOT, ROOT = "/dev/disk/by-slot/boot", "/dev/disk/by-slot/root"
 LOWER, MEMORY = "/run/root/slot", "/run/root/memory"
 FRESH = "/run/nixwright/fresh-flash"  # there at the first boot after flashing, and at no other
+_NO_STATE = {"vfat": "has no links and no owners", "squashfs": "is read-only"}
+_SLOTS_OWN = ("/nix", "/nix/store", "/etc", "/usr", "/bin")
 _VM_DISK = 'ATTRS{serial}=="disk0"'  # by the serial that the checks give it
 _BEFORE_ROOT: dict[str, Value] = {
     "requiredBy": ["sysroot.mount"],
@@ -178,6 +180,14 @@ class OverlayRoot(Part):
             what = "nothing is mounted at /data: not even what the device is told would stay"
             fix = 'Partition("data", REST, F2fs("/data"), at_first_boot=True)'
             yield Mistake("OverlayRoot", what, "", "a file system at /data", fix, field_origin(self, ""))
+        for mount in context.layout.mounts if context.layout.slots else ():
+            field, where = f"{type(mount.source).__name__}.at", mount.origin.at("at")
+            if mount.path == "/data" and mount.fs_type in _NO_STATE:
+                what, allowed = f"{_NO_STATE[mount.fs_type]}: nothing could be kept on it", "F2fs or Ext4"
+                yield Mistake(field, what, mount.path, allowed, 'F2fs("/data")', where)
+            if mount.path in _SLOTS_OWN:
+                what, allowed = "would hide what the slot has there", "a path with nothing of the system's"
+                yield Mistake(field, what, mount.path, allowed, '"/data"', where)
 
     def checks(self, context: Context) -> Iterator[Check]:
         """The image itself, on a disk."""

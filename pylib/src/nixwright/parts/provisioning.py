@@ -67,8 +67,14 @@ class Provisioning(Part):
         return (Provisioned(self.directory, PAGE), VitalUnit(TARGET))
 
     def host_rules(self, context: Context) -> Iterator[Mistake]:
-        """What a device was told stays, and somebody can log into it."""
-        return independent(self._stays(context), self._reached(context))
+        """What a device was told stays, somebody can log into it, and the page has its port."""
+        return independent(self._stays(context), self._reached(context), self._page_has_its_port(context))
+
+    def _page_has_its_port(self, context: Context) -> Iterator[Mistake]:
+        server = context.fact(SshServer)
+        if server is not None and server.port == PAGE and context.fact(LanGateway) is not None:
+            what, where = "has the port of SSH: one of the two would not start", field_origin(self, "")
+            yield Mistake("Provisioning", what, f"Ssh(port={PAGE})", "SSH on another port", "Ssh()", where)
 
     def _stays(self, context: Context) -> Iterator[Mistake]:
         if context.layout.mounts and not context.layout.survives(self.directory):

@@ -35,6 +35,8 @@ __all__ = ["Health", "UpdateClient", "Updates", "Watchdog"]  # what a host file 
 
 _COMPATIBLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+-]{0,127}")
+_KEYRING = re.compile(r"(\./|(\.\./)+)?[A-Za-z0-9_+@-][A-Za-z0-9_+@.-]*(/[A-Za-z0-9_+@-][A-Za-z0-9_+@.-]*)*")
+_CERTIFICATES = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL | re.ASCII)
 _WORDS = "letters, digits and . _ : / + -, no spaces"
 _DEVELOPMENT = "Whoever has the development key can replace this system: its keyring is not for production.\n"
 _to_string = Ref(("builtins", "toString"))
@@ -79,11 +81,14 @@ class Updates(Part):
         if not self.keyring.strip():
             what = "must be named: who may sign updates decides what runs on the device"
             yield Mistake("keyring", what, repr(self.keyring), "a file of certificates", 'keyring="./updates.pem"')
+        elif not _KEYRING.fullmatch(self.keyring) and not self.keyring.startswith("/"):
+            allowed = "./NAME or ../NAME, of letters, digits and _ + @ . -"
+            yield Mistake("keyring", "is no clean path", repr(self.keyring), allowed, 'keyring="./updates.pem"')
         yield from path_mistake("at", self.at)
 
     def own_files(self) -> Iterable[OwnFile]:
         """The keyring: certificates, and no key."""
-        return [OwnFile("keyring", self.keyring, "a certificate", "-----BEGIN CERTIFICATE-----")]
+        return [OwnFile("keyring", self.keyring, "a certificate", "-----BEGIN CERTIFICATE-----", _has_certificates)]
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """Who takes which bundles."""
@@ -183,7 +188,7 @@ class Updates(Part):
         for index, name in enumerate(self.health.containers):
             if name not in declared:
                 what = "no such container on this host: no update would ever be good"
-                near = nearest(name, declared)
+                near = nearest(name.removesuffix(".service"), declared)
                 fix = f'"{near}"' if near else "declare it, or remove it here"
                 allowed = ", ".join(declared) or "what the host file declares: it declares none"
                 where = field_origin(self.health, f"containers[{index}]")
@@ -197,7 +202,8 @@ class Updates(Part):
 
     def whole_rules(self, context: Context, said: Sequence[Setting]) -> Iterator[Mistake]:
         """The services and interfaces that the health gate looks at are the host's."""
-        yield from gate.unknown(self.health, said)
+        containers = [c.unit.removesuffix(".service") for c in context.all(ContainerUnit)]
+        yield from gate.unknown(self.health, said, containers)
         known = {n.interface for n in context.all(WiredNetwork)} | {n.interface for n in context.all(WifiNetwork)}
         known |= {name for gateway in context.all(LanGateway) for name in (gateway.wan, gateway.lan)}
         for index, name in enumerate(self.health.interfaces):
@@ -239,6 +245,19 @@ def _slots(layout: Layout) -> Value:
         parent: Value = {"parent": f"boot.{slot.index}"}
         root.append({"enable": True, "device": slot.root.device, "type": "raw", "settings": parent})
     return {"boot": boot, "rootfs": root}
+
+
+def _has_certificates(text: str) -> bool:
+    """Tell whether a text has certificates, each of them one that OpenSSL can read."""
+    import ssl  # noqa: PLC0415 - only a keyring needs it
+
+    found = _CERTIFICATES.findall(text)
+    try:
+        for certificate in found:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate)
+    except (ssl.SSLError, ValueError):
+        return False
+    return len(found) == text.count("-----BEGIN CERTIFICATE-----")
 
 
 def _file(name: str) -> File:

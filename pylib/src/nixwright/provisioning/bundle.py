@@ -6,6 +6,7 @@ whether it is executable; what is no file and no directory is refused, and so is
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import subprocess
@@ -52,8 +53,13 @@ LIMITS = Limits()
 def read_source(path: Path, into: Path, limits: Limits = LIMITS) -> bytes:
     """Return the `config.toml` of a source; its `files/` are made below `into`. Raises RefusedError.
 
-    `into` may hold some of the files where it is refused: it is a place that nothing points to.
+    `into` may hold some of the files where it is refused: it is a place that nothing points to. The mark that some
+    editors put before a text of UTF-8 is left out.
     """
+    return _unpacked(path, into, limits).removeprefix(codecs.BOM_UTF8)
+
+
+def _unpacked(path: Path, into: Path, limits: Limits) -> bytes:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > limits.source:
@@ -67,7 +73,7 @@ def read_source(path: Path, into: Path, limits: Limits = LIMITS) -> bytes:
                 return _archive(_Counted(unpacked, limits), into, limits)
         if head.startswith(_ZIP) or os.pread(file.fileno(), 5, _USTAR_AT) == b"ustar":
             raise _refused("is an archive of another kind", "", "config.toml, .tar.gz or .tar.zst")
-        return file.read(LONGEST + 1)
+        return file.read(len(codecs.BOM_UTF8) + LONGEST + 1)
 
 
 def _refused(what: str, given: str = "", allowed: str = "") -> RefusedError:

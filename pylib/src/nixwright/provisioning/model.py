@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
 from nixwright.provisioning.shape import Between, Holds, Matches, Named
+from nixwright.ssh_key import KEY_FIELDS
 
 PAGE = 8080
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -13,11 +14,7 @@ _IP = rf"{_OCTET}(\.{_OCTET}){{3}}"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 # one line of a unit file: nothing that ends it, starts another, or joins the next
 _LINE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*[^\x00-\x1f\x7f-\x9f\u2028\u2029\\]|"
-KEY_TYPES = (
-    *("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-ed25519", "ssh-rsa"),
-    *("sk-ecdsa-sha2-nistp256@openssh.com", "sk-ssh-ed25519@openssh.com"),
-)
-_SSH_KEY = rf"({'|'.join(k.replace('.', '[.]') for k in KEY_TYPES)}) [A-Za-z0-9+/]{{16,}}={{0,2}}( [!-~]( ?[!-~])*)?"
+_SSH_KEY = rf"({'|'.join(k.replace('.', '[.]') for k in KEY_FIELDS)}) [A-Za-z0-9+/]{{16,}}={{0,2}}( [!-~]( ?[!-~])*)?"
 
 Address: TypeAlias = Annotated[str, Matches(_IP, "an IPv4 address")]
 Addresses: TypeAlias = Annotated[tuple[Address, ...], Holds(once=True)]

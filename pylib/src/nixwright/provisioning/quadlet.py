@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from nixwright.provisioning.model import PAGE
 from nixwright.provisioning.shape import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nixwright.provisioning.device import Device
     from nixwright.provisioning.model import ContainerEntry, ContainersEntry, Section
     from nixwright.provisioning.shape import Way
 
@@ -26,6 +30,10 @@ _RANGE = rf"{_DIGITS}(-{_DIGITS})?"
 _PUBLISHED = re.compile(
     rf"((?P<at>\[[0-9a-fA-F:.]+\]|[0-9]+(\.[0-9]+){{3}}|localhost):)?((?P<host>{_RANGE})?:)?(?P<inner>{_RANGE}(/(tcp|udp|sctp))?)"
 )
+_UNPRIVILEGED, _LAST_PORT = 1024, 65_535  # net.ipv4.ip_unprivileged_port_start
+_TOKENS = ("${CONFIG_DIR}", "${FILES_DIR}")
+_PLACES = [token[2:-1] for token in _TOKENS]
+_TOKEN = re.compile(r"\$\{?([A-Za-z_]{1,64})\}?")
 # what would take a rootless container out of the place it has: another network, another file of settings
 _NOT_ROOTLESS = ("ContainersConfModule", "GlobalArgs", "Pod", "PodmanArgs")
 _SUFFIX = {"network": "-network", "volume": "-volume", "build": "-build"}
@@ -36,9 +44,9 @@ def unit_of(name: str, kind: str = "container") -> str:
     return f"{name}{_SUFFIX.get(kind, '')}.service"
 
 
-def container_faults(containers: ContainersEntry, taken: tuple[str, ...]) -> Iterator[Fault]:
-    """What the types cannot say: an image, names that are free, and no rootless container that wants out."""
-    units: dict[str, Way] = dict.fromkeys(taken, ())
+def container_faults(containers: ContainersEntry, device: Device) -> Iterator[Fault]:
+    """What the types cannot say: an image, names and ports that are free, and no rootless container that wants out."""
+    units: dict[str, Way] = dict.fromkeys(device.units, ())
     for kind in ("container", "network", "volume", "build"):
         for name in getattr(containers, kind):
             way: Way = ("containers", kind, name)
@@ -49,6 +57,8 @@ def container_faults(containers: ContainersEntry, taken: tuple[str, ...]) -> Ite
             units.setdefault(unit_of(name, kind), way)
     for name, entry in containers.container.items():
         yield from _one(("containers", "container", name), entry, containers)
+    yield from _misspelt_places(containers)
+    yield from _published_ports(containers, device)
 
 
 def _image(way: Way, entry: ContainerEntry) -> Iterator[Fault]:
@@ -73,11 +83,73 @@ def _one(way: Way, entry: ContainerEntry, containers: ContainersEntry) -> Iterat
             kind = {".build": "build", ".network": "network"}.get(re.sub(r"^[^.]*", "", str(word)), "")
             if key in ("Image", "Network") and kind and str(word).partition(".")[0] not in getattr(containers, kind):
                 yield Fault(at, f"names what is not in containers.{kind}", "", ", ".join(getattr(containers, kind)))
-            if key == "PublishPort" and not _PUBLISHED.fullmatch(str(word)):
-                yield Fault(at, "is no port to publish", "", '"8080:80", "127.0.0.1:8080:80/udp"')
+            volume, dot, suffix = str(word).partition(":")[0].rpartition(".")
+            if key == "Volume" and dot and suffix == "volume" and "/" not in volume and volume not in containers.volume:
+                yield Fault(at, "names what is not in containers.volume", "", ", ".join(containers.volume))
+            if key == "PublishPort" and not _is_published(str(word)):
+                yield Fault(at, "is no port to publish", "", '"8081:80", "127.0.0.1:8081:80/udp"')
     if not entry.privileged:
         for key in sorted(set(_NOT_ROOTLESS) & set(entry.container)):
             yield Fault((*inside, key), "is not for a rootless container", "", "privileged = true, or without it")
+
+
+def _is_published(word: str) -> bool:
+    """Tell whether ports are ports, those of the host as many as those of the container, at an address that is one."""
+    match = _PUBLISHED.fullmatch(word)
+    if match is None:
+        return False
+    inner, host = _port_span(match["inner"].partition("/")[0]), _port_span(match["host"])
+    try:
+        ipaddress.ip_address((match["at"] or "127.0.0.1").replace("localhost", "127.0.0.1").strip("[]"))
+    except ValueError:
+        return False
+    return all(0 < span[0] <= span[-1] <= _LAST_PORT for span in (inner, host) if span) and len(host) in (0, len(inner))
+
+
+def _port_span(text: str | None) -> range:
+    """Return the ports of a range, `80` or `80-89`; none for none."""
+    low, _, high = (text or "").partition("-")
+    return range(int(low), int(high or low) + 1) if low else range(0)
+
+
+def _published_ports(containers: ContainersEntry, device: Device) -> Iterator[Fault]:
+    """A port of the host has one owner; a rootless container's is none that is root's alone."""
+    taken = {(device.ssh_port, "tcp"): "SSH"}
+    if device.lan:
+        taken[PAGE, "tcp"] = "the page that provisions the device"
+    for name, entry in containers.container.items():
+        way: Way = ("containers", "container", name, "Container", "PublishPort")
+        for index, word in _words(entry.container.get("PublishPort", ())):
+            match = _PUBLISHED.fullmatch(str(word))
+            if entry.privileged or match is None or not _is_published(str(word)):
+                continue
+            at: Way = way if index is None else (*way, index)
+            ports, kind = _port_span(match["host"]), match["inner"].partition("/")[2] or "tcp"
+            if ports and ports[0] < _UNPRIVILEGED:
+                what = "is for root alone, and this container runs without"
+                yield Fault(at, what, str(ports[0]), f"{_UNPRIVILEGED} to {_LAST_PORT}")
+            for port in ports:
+                if (port, kind) in taken:
+                    yield Fault(at, f"is taken by {taken[port, kind]}", str(port), "another port of the device")
+                    break
+                taken[port, kind] = name
+
+
+def _misspelt_places(containers: ContainersEntry) -> Iterator[Fault]:
+    """What looks like a name of a place on the device is one."""
+    sections: list[tuple[Way, Section]] = []
+    for name, entry in containers.container.items():
+        way: Way = ("containers", "container", name)
+        sections += [((*way, "Container"), entry.container), ((*way, "Unit"), entry.unit)]
+    sections += [(("containers", "volume", name, "Volume"), unit.volume) for name, unit in containers.volume.items()]
+    sections += [(("containers", "build", name, "Build"), unit.build) for name, unit in containers.build.items()]
+    for way, section in sections:
+        for key, value in section.items():
+            for index, word in _words(value):
+                names = [match[1] for match in _TOKEN.finditer(str(word)) if match[0] not in _TOKENS]
+                if any(difflib.get_close_matches(name, _PLACES, cutoff=0.7) for name in names):
+                    at = (*way, key) if index is None else (*way, key, index)
+                    yield Fault(at, "names no place on the device", "", ", ".join(_TOKENS))
 
 
 def _words(value: object) -> Iterator[tuple[int | None, object]]:
@@ -93,7 +165,7 @@ def quadlet_files(containers: ContainersEntry, directory: str) -> dict[str, str]
     A rootless container reaches the network by pasta, and is reached at 127.0.0.1 alone; a privileged one has the
     host's network. What containers stand on is made for both kinds, each for those who use it.
     """
-    tokens = {"${CONFIG_DIR}": directory, "${FILES_DIR}": f"{directory}/files"}
+    tokens: dict[str, str] = dict(zip(_TOKENS, (directory, f"{directory}/files"), strict=True))
     made: dict[str, str] = {}
     for name, entry in containers.container.items():
         place = ROOTFUL if entry.privileged else ROOTLESS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,7 @@ from nixwright.provisioning.networks import (
 )
 from nixwright.provisioning.quadlet import container_faults
 from nixwright.provisioning.shape import Fault
+from nixwright.ssh_key import key_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from nixwright.provisioning.device import Device
     from nixwright.provisioning.model import ActivationEntry, Config, DnsmasqEntry, InboundEntry
     from nixwright.provisioning.shape import Way
-
-_SSH = b"\x00\x00\x00"
 
 
 def faults_of(config: Config, device: Device) -> Iterator[Fault]:
@@ -38,28 +35,19 @@ def faults_of(config: Config, device: Device) -> Iterator[Fault]:
     if config.network.firewall is not None:
         yield from _ports(config.network.firewall.inbound, device)
     yield from _activation(config.activation, tuple(config.containers.container))
-    yield from container_faults(config.containers, device.units)
+    yield from container_faults(config.containers, device)
 
 
 def _users(config: Config, device: Device) -> Iterator[Fault]:
     for name, user in config.users.items():
         if name in ALWAYS_RESERVED or name in device.reserved:
             yield Fault(("users", name), "is a user of the image", "", "another name")
-        if user.ssh_key and not _is_key(user.ssh_key):
-            yield Fault(("users", name, "ssh_key"), "is no public key: its text is not of the kind that it says")
+        damage = key_damage(*user.ssh_key.split(" ")[:2]) if user.ssh_key else ""
+        if damage:
+            yield Fault(("users", name, "ssh_key"), damage, "", "a line of a file that ends in .pub, whole")
     if not any(user.admin and user.ssh_key for user in config.users.values()):
         allowed = "one with isAdmin = true and an ssh_key"
         yield Fault(("users",), "nobody could change anything again: no admin has a key", "", allowed)
-
-
-def _is_key(text: str) -> bool:
-    """Tell whether the text of a public key says the same kind as the word before it."""
-    kind, encoded = text.split(" ")[:2]
-    try:
-        blob = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        return False
-    return blob.startswith(_SSH + bytes([len(kind)]) + kind.encode()) and len(blob) > len(kind) + 8
 
 
 def _interfaces(config: Config, device: Device) -> Iterator[Fault]:

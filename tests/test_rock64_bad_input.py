@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from host_project import project  # noqa: F401 - a fixture
+from nixwright.load import load
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 if TYPE_CHECKING:
@@ -92,3 +93,40 @@ def rock64(project: Project, changes: list[tuple[str, str]]) -> str:  # noqa: F8
     path = project.host(text, "rock64")
     shutil.copy(HOSTS / "rock64.pem", project.root / "hosts")
     return path
+
+
+def fields_told(project: Project, changes: list[tuple[str, str]]) -> list[str]:  # noqa: F811
+    (loaded,) = load([project.root / rock64(project, changes)], project.root)
+    return sorted(m.field for m in loaded.mistakes)
+
+
+RANGE = (
+    (SWITCH, f'lan_range=LanRange("10.44.0.1/15"),\n            {SWITCH}'),
+    (
+        "from nixwright.parts.named_link",
+        "from nixwright.parts.lan_range import LanRange\nfrom nixwright.parts.named_link",
+    ),
+)
+WEB = ("import Containers", "import Container, Containers")
+# What is changed, and the fields that are told, each once: what only follows from them is not.
+ALONE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
+    "a LAN too wide": ([*RANGE], ["LanRange.gateway"]),
+    "a LAN too wide, and no overlay": ([*RANGE, ("        OverlayRoot(),\n", "")], ["LanRange.gateway", "Rock64"]),
+    "a LAN too wide, and a mount point that is none": (
+        [*RANGE, ('F2fs("/data")', "F2fs(5)"), ("        Ssh(),", "        Ssh(port=0),")],
+        ["F2fs.at", "LanRange.gateway", "Ssh.port"],
+    ),
+    "a link's name": ([('NamedLink("lan"', 'NamedLink("l an"')], ["NamedLink.name"]),
+    "a user's name of no text": ([('"admin"', "5")], ["User.name"]),
+    "a user without a name": ([('"admin"', "None")], ["User.name"]),
+    "a host's name of no text": ([('name="rock64"', "name=5")], ["Host.name"]),
+    "a user's name with a quote": ([('"admin"', "'ad\"m$in'")], ["User.name"]),
+    "a user's name on two lines": ([('"admin"', '"a\\nb"')], ["User.name"]),
+    "a user's name of nothing": ([('"admin"', '""')], ["User.name"]),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_what_only_follows_is_not_told(name: str, project: Project) -> None:  # noqa: F811
+    changes, fields = ALONE[name]
+    assert fields_told(project, changes) == fields

@@ -24,7 +24,7 @@ from nixwright.reference import Reference, Secret, SecretFile, Use
 from nixwright.report.mistakes import HIDDEN
 from nixwright.runbook import Phase, Step
 from nixwright.ssh_key import wrong_with
-from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen, wrong_fields
+from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen, right
 
 if TYPE_CHECKING:
     from nixwright.nix.values import Value
@@ -158,8 +158,7 @@ class Host:
             try:
                 facts += part.provides(seen)
             except UnseenError:
-                # what kinds of facts it provides does not hang on the layout, where it is itself whole
-                unsure += [Fact] if is_open(part) else [type(f) for f in part.provides(layout)]
+                unsure += _kinds(part, layout)
         users = UNSEEN if is_unseen(self.users) else [_view(u) for u in self.users]
         system = getattr(self.board, "system", "aarch64-linux") if not is_unseen(self.board) else UNSEEN
         return Context(self.name, self.host_id, self.state_version, system, seen, users, facts, tuple(unsure))
@@ -225,17 +224,22 @@ NEW_ID = "make one: head -c 4 /dev/urandom | od -A n -t x4"
 _STATE_VERSION = "The release of the first installation: it stays when NixOS is upgraded."
 
 
+def _kinds(part: Part, layout: Layout) -> list[type[Fact]]:
+    """Return the kinds of facts that a part may provide: they do not hang on the layout, where it is itself whole."""
+    try:
+        return [Fact] if is_open(part) else [type(f) for f in part.provides(layout)]
+    except UnseenError:
+        return [Fact]
+
+
 def _view(user: User) -> UserView:
     """Return a user as parts see it; one that is not known cannot be looked at."""
     if is_unseen(user):
         return UserView(UNSEEN, UNSEEN, UNSEEN)
     file = user.password.path if isinstance(user.password, SecretFile) and not is_broken(user.password) else ""
-    return UserView(user.name, _right(user, "groups"), _right(user, "ssh_keys"), file)
-
-
-def _right(user: User, name: str) -> tuple[str, ...]:
-    words: Sequence[str] = getattr(user, name)
-    return UNSEEN if is_unseen(words) or name in wrong_fields(user) else tuple(words)
+    groups, keys = right(user, "groups"), right(user, "ssh_keys")
+    groups, keys = (each if is_unseen(each) else tuple(each) for each in (groups, keys))
+    return UserView(right(user, "name"), groups, keys, file)
 
 
 def _user_settings(user: User) -> Iterator[Setting]:

@@ -25,7 +25,7 @@ from nixwright.record import field_origin, is_broken, origin_of, shown
 from nixwright.reference import MODULE as SECRETS
 from nixwright.secret import in_files, secrets
 from nixwright.settlement import settle
-from nixwright.unseen import UNSEEN, UnseenError, independent, inside, is_open, is_unseen, wrong_fields
+from nixwright.unseen import UNSEEN, UnseenError, independent, inside, is_open, is_unseen, stumbled, wrong_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -175,7 +175,7 @@ class _Look:
             self.open = True
         except Exception as error:  # noqa: BLE001 - a part may be the user's own
             self.open = True
-            if not any(is_broken(t) for t in inside([thing, self.host.disks])):
+            if not stumbled(error) and not any(is_broken(t) for t in inside([thing, self.host.disks])):
                 self.error = self.error or error
         return found
 

@@ -24,7 +24,7 @@ from nixwright.parts.programs.gateway_apply import DHCP, DNS, NTP, TABLE, inboun
 from nixwright.provisioning.model import LONGEST_DOMAIN
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
-from nixwright.unseen import independent
+from nixwright.unseen import UNSEEN, independent, is_broken, right
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -133,9 +133,10 @@ class Gateway(Part):
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """Both interfaces, the LAN's first: that is where its people are; and that it is nothing without its rules."""
-        lan = WiredNetwork(self.lan.name, dhcp=False, address=str(self.lan_range.interface))
-        wan, rules = WiredNetwork(self.wan.name, dhcp=True), VitalUnit("nftables.service")
-        return (lan, wan, LanGateway(self.wan.name, self.lan.name), rules)
+        lan, wan = right(self.lan, "name"), right(self.wan, "name")
+        address = UNSEEN if is_broken(self.lan_range) else str(self.lan_range.interface)
+        networks = WiredNetwork(lan, dhcp=False, address=address), WiredNetwork(wan, dhcp=True)
+        return (*networks, LanGateway(wan, lan), VitalUnit("nftables.service"))
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to networkd, dnsmasq, chrony, and one nftables table."""

@@ -100,6 +100,8 @@ def fields_told(project: Project, changes: list[tuple[str, str]]) -> list[str]: 
     return sorted(m.field for m in loaded.mistakes)
 
 
+SLOTS = "        Slots(boot=MiB(128), root=MiB(1024), start=MiB(16)),\n"
+DATA = '        Partition("data", REST, F2fs("/data"), at_first_boot=True),\n'
 RANGE = (
     (SWITCH, f'lan_range=LanRange("10.44.0.1/15"),\n            {SWITCH}'),
     (
@@ -123,6 +125,15 @@ ALONE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "a user's name with a quote": ([('"admin"', "'ad\"m$in'")], ["User.name"]),
     "a user's name on two lines": ([('"admin"', '"a\\nb"')], ["User.name"]),
     "a user's name of nothing": ([('"admin"', '""')], ["User.name"]),
+    "no overlay": ([("        OverlayRoot(),\n", "")], ["Rock64"]),
+    "no disks": ([("    disks=[emmc],\n", "")], ["OverlayRoot"]),
+    "no slots": ([(SLOTS, ""), ("        *U_BOOT,\n", "")], ["OverlayRoot"]),
+    "no data": ([(DATA, "")], ["OverlayRoot"]),
+    "no data, and logs where they are lost": (
+        [(DATA, ""), ("VolatileLogs()", 'VolatileLogs(at="/var/log")')],
+        ["OverlayRoot", "VolatileLogs.at"],
+    ),
+    "no SSH": ([("        Ssh(),\n", "")], ["Gateway.ssh_switch", "Provisioning", "RecoveryVpn"]),
 }
 
 

@@ -192,6 +192,7 @@ class RootOverlay(Fact):
     given_by: ClassVar[str] = "OverlayRoot(): from nixwright.parts.overlay_root"
 
     fresh: str
+    kept: str  # below it lies what stays: whoever provides this tells where nothing is mounted there
 
 
 @dataclass(frozen=True, slots=True)

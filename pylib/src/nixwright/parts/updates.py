@@ -15,7 +15,15 @@ from nixwright.nix.values import Apply, NixPath, Ref, Text, config, pkgs
 from nixwright.parts import health as gate
 from nixwright.parts import update_client, updates_checks
 from nixwright.parts.base import Context, File, OwnFile, Part
-from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned, SlotUpdates, WifiNetwork, WiredNetwork
+from nixwright.parts.facts import (
+    ContainerUnit,
+    LanGateway,
+    Provisioned,
+    RootOverlay,
+    SlotUpdates,
+    WifiNetwork,
+    WiredNetwork,
+)
 from nixwright.parts.health import Health
 from nixwright.parts.update_client import UpdateClient
 from nixwright.record import field_origin, nearest, record
@@ -166,7 +174,7 @@ class Updates(Part):
         )
 
     def _has_slots(self, context: Context) -> Iterator[Mistake]:
-        if not context.layout.slots:
+        if not context.layout.slots and context.fact(RootOverlay) is None:  # whose part tells it
             allowed = "a disk whose table has Slots(...)"
             fix = "GPT(Slots(boot=MiB(128), root=GiB(1), start=MiB(16)), ...)"
             yield Mistake("Updates", "there are no slots to update", "", allowed, fix, field_origin(self, ""))

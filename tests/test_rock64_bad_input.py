@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from host_project import project  # noqa: F401 - a fixture
 from nixwright.load import load
+from nixwright.options.schema import Schema
+from nixwright.options.settings import Setting
+from nixwright.origin import Origin
+from nixwright.settlement import settle
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 if TYPE_CHECKING:
@@ -102,6 +106,8 @@ def fields_told(project: Project, changes: list[tuple[str, str]]) -> list[str]: 
 
 SLOTS = "        Slots(boot=MiB(128), root=MiB(1024), start=MiB(16)),\n"
 DATA = '        Partition("data", REST, F2fs("/data"), at_first_boot=True),\n'
+AFTER, LATER = "        Provisioning(),\n", "        Containers(),\n"
+OTHERS = 'wan=NamedLink("a", path="a"), lan=NamedLink("b", path="b")'
 RANGE = (
     (SWITCH, f'lan_range=LanRange("10.44.0.1/15"),\n            {SWITCH}'),
     (
@@ -133,6 +139,11 @@ ALONE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [(DATA, ""), ("VolatileLogs()", 'VolatileLogs(at="/var/log")')],
         ["OverlayRoot", "VolatileLogs.at"],
     ),
+    "two gateways": ([(LATER, f"{LATER}        Gateway({OTHERS}),\n")], ["Host.parts[8]"]),
+    "two of Provisioning": ([(AFTER, f'{AFTER}        Provisioning(directory="/data/b"),\n')], ["Host.parts[6]"]),
+    "two of Containers": ([(AFTER, f'{AFTER}        Containers(user="b"),\n')], ["Host.parts[8]"]),
+    "two ways in": ([(AFTER, f"{AFTER}        Ssh(port=2222),\n")], ["Host.parts[6]"]),
+    "two overlays": ([(AFTER, f"{AFTER}        OverlayRoot(memory=50),\n")], ["Host.parts[6]"]),
     "no SSH": ([("        Ssh(),\n", "")], ["Gateway.ssh_switch", "Provisioning", "RecoveryVpn"]),
 }
 
@@ -141,3 +152,11 @@ ALONE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
 def test_what_only_follows_is_not_told(name: str, project: Project) -> None:  # noqa: F811
     changes, fields = ALONE[name]
     assert fields_told(project, changes) == fields
+
+
+def test_what_to_say_instead_is_an_attribute_path() -> None:
+    path = ("environment", "etc", "a/b", "mode")
+    said = [Setting(path, mode, Origin(), f"Part.{mode}", "", "part") for mode in ("0400", "0600")]
+    (mistake,) = settle(said, Schema.chosen()).mistakes
+    assert mistake.what == 'environment.etc."a/b".mode is set twice, differently'
+    assert mistake.fix == "say which: settings={'environment.etc.\"a/b\".mode': ...}"

@@ -24,7 +24,7 @@ from nixwright.reference import Reference, Secret, SecretFile, Use
 from nixwright.report.mistakes import HIDDEN
 from nixwright.runbook import Phase, Step
 from nixwright.ssh_key import wrong_with
-from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen, right
+from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen, right, wrong_fields
 
 if TYPE_CHECKING:
     from nixwright.nix.values import Value
@@ -110,11 +110,9 @@ class Host:
         if not _RELEASE.fullmatch(self.state_version):
             fix = "the release that the host was first installed with"
             yield Mistake("state_version", "is no NixOS release", repr(self.state_version), 'as in "26.05"', fix)
-        for index, part in enumerate(self.parts):
-            if not is_open(part) and any(part == p for p in self.parts[:index] if not is_open(p)):
-                yield Mistake(
-                    f"parts[{index}]", "is given twice", shown(part), "each part once", "remove one of the two"
-                )
+        for index in sorted(self._again):
+            given = shown(self.parts[index])
+            yield Mistake(f"parts[{index}]", "is given twice", given, "each part once", "remove one of the two")
         names: dict[str, int] = {}
         for index, user in enumerate(self.users):
             if is_unseen(user) or is_unseen(user.name):
@@ -128,10 +126,18 @@ class Host:
         return Layout.of(self.disks)
 
     @property
+    def _again(self) -> set[int]:
+        """The parts that stand there before already, by their positions."""
+        known = [(i, p) for i, p in enumerate(self.parts) if not is_unseen(p)]
+        return {i for at, (i, part) in enumerate(known) if any(_is_same(part, p) for _, p in known[:at])}
+
+    @property
     def members(self) -> list[Part]:
-        """The board, the parts and the installer, as far as they are known."""
+        """The board, the parts and the installer, as far as they are known, each once."""
         parts = () if is_unseen(self.parts) else self.parts
-        return [p for p in (self.board, *parts, self.installer) if p is not None and not is_unseen(p)]
+        again = self._again if "parts" in wrong_fields(self) and parts else ()
+        once = [p for i, p in enumerate(parts) if i not in again]
+        return [p for p in (self.board, *once, self.installer) if p is not None and not is_unseen(p)]
 
     def secret_uses(self) -> Iterator[tuple[Reference, Use]]:
         """Every reference to a secret with what it is for: the users' passwords, what parts need, `secrets`."""
@@ -213,6 +219,12 @@ class Host:
             yield Mistake(
                 "Host.users", "nobody could administer the host", given, allowed, fix, field_origin(self, "users")
             )
+
+
+def _is_same(part: Part, other: Part) -> bool:
+    if type(part) is not type(other):
+        return False
+    return not part.several or (not (is_open(part) or is_open(other)) and part == other)
 
 
 def is_host_name(text: str) -> bool:

@@ -34,6 +34,21 @@ WRONG = {
     "slots_of_unequal_size": [("root=MiB(1024)", "root=[MiB(1024), MiB(512)]")],
     "root_slot_beyond_an_update": [("root=MiB(1024)", "root=MiB(2048)")],
     "compatible_with_a_space": [('"rock64-gateway"', '"rock64 gateway"')],
+    "compatible_of_200_characters": [('"rock64-gateway"', f'"{"a" * 200}"')],
+    "emmc_by_its_kernel_name": [("    EMMC,\n", '    "/dev/mmcblk1",\n'), ("import EMMC, U_BOOT", "import U_BOOT")],
+    "two_links_of_one_name": [('NamedLink("wan"', 'NamedLink("lan"')],
+    "page_among_ports_of_the_wan": [
+        (SWITCH, f"wan_inbound=Inbound(tcp=[8080], udp=[1194]),\n            {SWITCH}"),
+        INBOUND,
+    ],
+    "no_ssh": [("        Ssh(),\n", "")],
+    "no_provisioning": [("        Provisioning(),\n", "")],
+    "container_with_a_capital": [
+        ("Containers(),", 'Containers([Container("web", "docker.io/Library/nginx:1.A")]),'),
+        ("import Containers", "import Container, Containers"),
+    ],
+    "root_slot_for_nothing": [("root=MiB(1024)", "root=MiB(1)")],
+    "slots_that_start_late": [("start=MiB(16)", "start=MiB(4096)")],
     "nobody_may_sign": [('keyring="./rock64.pem"', 'keyring=""')],
     "service_that_is_not_there": [('"dnsmasq", ', '"dnsmask", ')],
     "port_in_two_scopes": [
@@ -108,6 +123,7 @@ SLOTS = "        Slots(boot=MiB(128), root=MiB(1024), start=MiB(16)),\n"
 DATA = '        Partition("data", REST, F2fs("/data"), at_first_boot=True),\n'
 AFTER, LATER = "        Provisioning(),\n", "        Containers(),\n"
 OTHERS = 'wan=NamedLink("a", path="a"), lan=NamedLink("b", path="b")'
+QUANTITIES = ("import GPT, REST, Disk, F2fs, MiB", "import GPT, REST, Disk, F2fs, KiB, MiB")
 RANGE = (
     (SWITCH, f'lan_range=LanRange("10.44.0.1/15"),\n            {SWITCH}'),
     (
@@ -144,6 +160,12 @@ ALONE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "two of Containers": ([(AFTER, f'{AFTER}        Containers(user="b"),\n')], ["Host.parts[8]"]),
     "two ways in": ([(AFTER, f"{AFTER}        Ssh(port=2222),\n")], ["Host.parts[6]"]),
     "two overlays": ([(AFTER, f"{AFTER}        OverlayRoot(memory=50),\n")], ["Host.parts[6]"]),
+    "a root slot of odd KiB": ([("root=MiB(1024)", "root=KiB(131073)"), QUANTITIES], ["Slots.root"]),
+    "a server with a password": ([("https://updates", "https://user:pw@updates")], ["UpdateClient.server"]),
+    "a type that is none": ([("at_first_boot=True", 'at_first_boot=True, type="zz"')], ["Partition.type"]),
+    "a root slot for nothing": ([("root=MiB(1024)", "root=MiB(1)")], ["Slots.root"]),
+    "a boot slot for nothing": ([("boot=MiB(128)", "boot=MiB(1)")], ["Slots.boot"]),
+    "slots that start late": ([("start=MiB(16)", "start=MiB(4096)")], ["Slots.start"]),
     "no SSH": ([("        Ssh(),\n", "")], ["Gateway.ssh_switch", "Provisioning", "RecoveryVpn"]),
 }
 

@@ -103,6 +103,9 @@ class Container:
         found = _IMAGE.fullmatch(self.image)
         if not self.image:
             yield Mistake("image", "is missing: there is nothing to run", "", "registry/name:tag", _IMAGE_FIX)
+        elif (lower := re.sub(r"^[^:@]*(:\d+/[^:@]*)?", lambda m: m[0].lower(), self.image)) != self.image:
+            what, allowed = "has capital letters before its tag", "registry/name:tag"
+            yield Mistake("image", what, repr(self.image), allowed, f'"{lower}"')
         elif found is None or not re.search(r"[.:]|^localhost$", found["registry"]):
             what = "names no registry: which of several is asked would be left to chance"
             yield Mistake("image", what, repr(self.image), "registry/name:tag", _IMAGE_FIX)

@@ -89,7 +89,11 @@ class Gateway(Part):
         return independent(self._links(), self._ports(), self._words())
 
     def _links(self) -> Iterator[Mistake]:
-        if self.lan.name == self.wan.name or (self.lan.match and self.lan.match == self.wan.match):
+        if self.lan.name == self.wan.name:
+            name = self.lan.name
+            fix = 'wan=NamedLink("wan", ...)' if name != "wan" else 'lan=NamedLink("lan", ...)'
+            yield Mistake("lan", "is called as the WAN is", repr(name), "two names", fix)
+        elif self.lan.match and self.lan.match == self.wan.match:
             what = "is the WAN's own interface"
             given = f"{self.lan.name}: {self.lan.match}"
             yield Mistake("lan", what, given, "two interfaces", 'NamedLink("lan", path=...)')
@@ -97,7 +101,7 @@ class Gateway(Part):
     def _ports(self) -> Iterator[Mistake]:
         if PAGE in self.wan_inbound.tcp:
             what = "is the page that provisions the device: it is for the LAN alone"
-            fix = f"Inbound(tcp={[p for p in self.wan_inbound.tcp if p != PAGE]})"
+            fix = gateway_rules.inbound([p for p in self.wan_inbound.tcp if p != PAGE], self.wan_inbound.udp)
             yield Mistake("wan_inbound", what, str(PAGE), "any other port", fix)
         if self.lan_inbound is None:
             return
@@ -108,7 +112,8 @@ class Gateway(Part):
             for port in (p for p in wan if p not in lan):
                 what = "contradicts wan_inbound: the port would be open to the WAN and closed to the LAN"
                 allowed = "what the WAN may reach, the LAN may, too"
-                fix = f"Inbound({kind}={sorted({*getattr(self.lan_inbound, kind), port})})"
+                more = {"tcp": self.lan_inbound.tcp, "udp": self.lan_inbound.udp}
+                fix = gateway_rules.inbound(**more | {kind: sorted({*more[kind], port})})
                 yield Mistake("lan_inbound", what, f"{kind} {port}", allowed, fix)
 
     def _words(self) -> Iterator[Mistake]:

@@ -10,13 +10,18 @@ from nixwright.record import field_origin
 from nixwright.unseen import independent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nixwright.parts.base import Context
     from nixwright.parts.gateway import Gateway
 
 PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 LASTS = "/data/config/ssh-wan-enabled"
+
+
+def inbound(tcp: Sequence[int], udp: Sequence[int]) -> str:
+    """Return ports as a host file has them."""
+    return f"Inbound({', '.join(f'{kind}={list(ports)}' for kind, ports in (('tcp', tcp), ('udp', udp)) if ports)})"
 
 
 def host_mistakes(gateway: Gateway, context: Context) -> Iterator[Mistake]:
@@ -32,7 +37,8 @@ def _page_is_there(gateway: Gateway, context: Context) -> Iterator[Mistake]:
         yield Mistake("Gateway.page_on_wan", what, "", "a host with Provisioning", "Provisioning()", where)
     elif provisioned is not None and provisioned.port in gateway.wan_inbound.tcp and provisioned.port != PAGE:
         what = "is the page that provisions the device: it is for the LAN alone"
-        fix = f"Inbound(tcp={[p for p in gateway.wan_inbound.tcp if p != provisioned.port]})"
+        others = [p for p in gateway.wan_inbound.tcp if p != provisioned.port]
+        fix = inbound(others, gateway.wan_inbound.udp)
         where = field_origin(gateway, "wan_inbound")
         yield Mistake("Gateway.wan_inbound", what, str(provisioned.port), "any other port", fix, where)
 

@@ -43,7 +43,7 @@ __all__ = ["Health", "UpdateClient", "Updates", "Watchdog"]  # what a host file 
 
 _COMPATIBLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+-]{0,127}")
-_WORDS = "letters, digits and . _ : / + -, no spaces"
+_WORDS = "up to 128 letters, digits and . _ : / + -, no spaces"
 _DEVELOPMENT = "Whoever has the development key can replace this system: its keyring is not for production.\n"
 _to_string = Ref(("builtins", "toString"))
 
@@ -80,7 +80,8 @@ class Updates(Part):
     def wrong(self) -> Iterator[Mistake]:
         """Words that RAUC or a version's order cannot take."""
         if not _COMPATIBLE.fullmatch(self.compatible):
-            fix = f'compatible="{re.sub(r"[^A-Za-z0-9._:/+-]+", "-", self.compatible).strip("-") or "rock64-gateway"}"'
+            near = re.sub(r"[^A-Za-z0-9._:/+-]+", "-", self.compatible).lstrip("._:/+-")[:128].rstrip("-")
+            fix = f'compatible="{near or "rock64-gateway"}"'
             yield Mistake("compatible", "is no name of a kind of device", repr(self.compatible), _WORDS, fix)
         if self.version is not None and not _VERSION.fullmatch(self.version):
             yield Mistake("version", "is no version", repr(self.version), "as in 1.4.0 or 1.4.0~rc1", 'version="1.4.0"')

@@ -101,7 +101,9 @@ class Gateway(Part):
     def _ports(self) -> Iterator[Mistake]:
         if PAGE in self.wan_inbound.tcp:
             what = "is the page that provisions the device: it is for the LAN alone"
-            fix = gateway_rules.inbound([p for p in self.wan_inbound.tcp if p != PAGE], self.wan_inbound.udp)
+            fix = (
+                f"Inbound({gateway_rules.ports([p for p in self.wan_inbound.tcp if p != PAGE], self.wan_inbound.udp)})"
+            )
             yield Mistake("wan_inbound", what, str(PAGE), "any other port", fix)
         if self.lan_inbound is None:
             return
@@ -113,7 +115,7 @@ class Gateway(Part):
                 what = "contradicts wan_inbound: the port would be open to the WAN and closed to the LAN"
                 allowed = "what the WAN may reach, the LAN may, too"
                 more = {"tcp": self.lan_inbound.tcp, "udp": self.lan_inbound.udp}
-                fix = gateway_rules.inbound(**more | {kind: sorted({*more[kind], port})})
+                fix = f"Inbound({gateway_rules.ports(**more | {kind: sorted({*more[kind], port})})})"
                 yield Mistake("lan_inbound", what, f"{kind} {port}", allowed, fix)
 
     def _words(self) -> Iterator[Mistake]:

@@ -19,9 +19,9 @@ PAGE = 8080  # where the LAN finds the page that provisions a device; whoever re
 LASTS = "/data/config/ssh-wan-enabled"
 
 
-def inbound(tcp: Sequence[int], udp: Sequence[int]) -> str:
-    """Return ports as a host file has them."""
-    return f"Inbound({', '.join(f'{kind}={list(ports)}' for kind, ports in (('tcp', tcp), ('udp', udp)) if ports)})"
+def ports(tcp: Sequence[int], udp: Sequence[int]) -> str:
+    """Return ports as the arguments of `Inbound`."""
+    return ", ".join(f"{kind}={list(those)}" for kind, those in (("tcp", tcp), ("udp", udp)) if those)
 
 
 def host_mistakes(gateway: Gateway, context: Context) -> Iterator[Mistake]:
@@ -38,7 +38,7 @@ def _page_is_there(gateway: Gateway, context: Context) -> Iterator[Mistake]:
     elif provisioned is not None and provisioned.port in gateway.wan_inbound.tcp and provisioned.port != PAGE:
         what = "is the page that provisions the device: it is for the LAN alone"
         others = [p for p in gateway.wan_inbound.tcp if p != provisioned.port]
-        fix = inbound(others, gateway.wan_inbound.udp)
+        fix = f"Inbound({ports(others, gateway.wan_inbound.udp)})"
         where = field_origin(gateway, "wan_inbound")
         yield Mistake("Gateway.wan_inbound", what, str(provisioned.port), "any other port", fix, where)
 

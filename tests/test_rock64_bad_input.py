@@ -141,6 +141,14 @@ ALONE: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         ["F2fs.at", "LanRange.gateway", "Ssh.port"],
     ),
     "a link's name": ([('NamedLink("lan"', 'NamedLink("l an"')], ["NamedLink.name"]),
+    "a container's name": (
+        [
+            ("Containers(),", 'Containers([Container("we b", "docker.io/library/nginx:1")]),'),
+            WEB,
+            ('interfaces=["lan"]', 'interfaces=["lan"], containers=["web"]'),
+        ],
+        ["Container.name"],
+    ),
     "a user's name of no text": ([('"admin"', "5")], ["User.name"]),
     "a user without a name": ([('"admin"', "None")], ["User.name"]),
     "a host's name of no text": ([('name="rock64"', "name=5")], ["Host.name"]),

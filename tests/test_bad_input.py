@@ -90,7 +90,11 @@ WRONG = {
         (f"settings={SETTINGS},", f'settings={SETTINGS},\n    imports=["./extra.nix", "/etc/nixos/x.nix"],')
     ),
     "two_parts_differ": changed(
-        ('ZfsUpkeep(scrub="monthly"),', 'ZfsUpkeep(scrub="monthly"),\n        ZfsUpkeep(scrub="weekly"),')
+        (
+            'Ethernet("eth0", dhcp=True),',
+            """Ethernet("eth0", dhcp=True, gateway="192.168.1.1"),
+        Ethernet("eth0", address="192.168.2.4/24", gateway="192.168.2.1"),""",
+        )
     ),
     "file_without_a_host": 'name = "pibox"\n',
     "two_hosts_in_a_file": SMALLEST

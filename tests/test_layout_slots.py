@@ -152,7 +152,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str, str]] = {
         "Slots.root",
         "too large",
     ),
-    "slots beside the MiB": (lambda: Slots(boot=KiB(1500), root=GiB(1), start=MiB(16)), "Slots.boot", "whole number"),
+    "slots beside the MiB": (lambda: Slots(boot=KiB(131073), root=GiB(1), start=MiB(16)), "Slots.boot", "whole number"),
     "the boot loader reaches into slot A": (
         table(Raw("u-boot.itb", Sectors(16384), MiB(9)), SLOTS, DATA),
         "GPT",
@@ -163,7 +163,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str, str]] = {
         "GPT",
         "idb overlaps boot-a",
     ),
-    "slots twice": (table(SLOTS, Slots(boot=MiB(1), root=MiB(1), start=MiB(9000))), "GPT", "stand twice"),
+    "slots twice": (table(SLOTS, Slots(boot=MiB(32), root=MiB(64), start=MiB(32))), "GPT", "stand twice"),
     "a partition before the slots": (
         table(Partition("first", MiB(1), start=MiB(1)), SLOTS, DATA),
         "GPT",

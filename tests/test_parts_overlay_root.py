@@ -117,7 +117,6 @@ def test_what_a_slot_host_lacks_is_told(tmp_path: Path) -> None:
     vm = Host("vm", state_version="26.05", board=QemuVm(), disks=[Disk(by_id, plain)], parts=[OverlayRoot()])
     cases = {
         "there are no slots to boot from": vm,
-        "the host has no root file system": rock64(),
         "OverlayRoot(): from nixwright.parts.overlay_root": rock64(),
         "nothing is mounted at /data": rock64(OverlayRoot(), disk=Disk(EMMC, GPT(*U_BOOT, SLOTS))),
         "U-Boot looks for its slots on the eMMC": rock64(OverlayRoot(), disk=Disk(by_id, GPT(*U_BOOT, SLOTS, DATA))),

@@ -132,7 +132,7 @@ def test_what_the_checks_tell_a_device_is_what_they_say_of_it(tmp_path: Path) ->
 
 def test_who_has_it() -> None:
     told, user = Provisioned(DIRECTORY, 8080), ContainerUser("appsvc")
-    facts = [told, user, RootOverlay("/run/fresh"), LanGateway("wan", "lan")]
+    facts = [told, user, RootOverlay("/run/fresh", "/data"), LanGateway("wan", "lan")]
     part = Provisioning()
     found = [c for c in part.checks(context(part, Ssh(), facts=facts)) if c.name == TOLD]
     assert [(c.values["seed"], c.values["fresh"], c.container) for c in found] == [

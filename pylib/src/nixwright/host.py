@@ -24,7 +24,7 @@ from nixwright.reference import Reference, Secret, SecretFile, Use
 from nixwright.report.mistakes import HIDDEN
 from nixwright.runbook import Phase, Step
 from nixwright.ssh_key import wrong_with
-from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen, wrong_fields
+from nixwright.unseen import UNSEEN, UnseenError, independent, is_open, is_unseen, right, wrong_fields
 
 if TYPE_CHECKING:
     from nixwright.nix.values import Value
@@ -110,11 +110,9 @@ class Host:
         if not _RELEASE.fullmatch(self.state_version):
             fix = "the release that the host was first installed with"
             yield Mistake("state_version", "is no NixOS release", repr(self.state_version), 'as in "26.05"', fix)
-        for index, part in enumerate(self.parts):
-            if not is_open(part) and any(part == p for p in self.parts[:index] if not is_open(p)):
-                yield Mistake(
-                    f"parts[{index}]", "is given twice", shown(part), "each part once", "remove one of the two"
-                )
+        for index in sorted(self._again):
+            given = shown(self.parts[index])
+            yield Mistake(f"parts[{index}]", "is given twice", given, "each part once", "remove one of the two")
         names: dict[str, int] = {}
         for index, user in enumerate(self.users):
             if is_unseen(user) or is_unseen(user.name):
@@ -128,10 +126,18 @@ class Host:
         return Layout.of(self.disks)
 
     @property
+    def _again(self) -> set[int]:
+        """The parts that stand there before already, by their positions."""
+        known = [(i, p) for i, p in enumerate(self.parts) if not is_unseen(p)]
+        return {i for at, (i, part) in enumerate(known) if any(_is_same(part, p) for _, p in known[:at])}
+
+    @property
     def members(self) -> list[Part]:
-        """The board, the parts and the installer, as far as they are known."""
+        """The board, the parts and the installer, as far as they are known, each once."""
         parts = () if is_unseen(self.parts) else self.parts
-        return [p for p in (self.board, *parts, self.installer) if p is not None and not is_unseen(p)]
+        again = self._again if "parts" in wrong_fields(self) and parts else ()
+        once = [p for i, p in enumerate(parts) if i not in again]
+        return [p for p in (self.board, *once, self.installer) if p is not None and not is_unseen(p)]
 
     def secret_uses(self) -> Iterator[tuple[Reference, Use]]:
         """Every reference to a secret with what it is for: the users' passwords, what parts need, `secrets`."""
@@ -158,8 +164,7 @@ class Host:
             try:
                 facts += part.provides(seen)
             except UnseenError:
-                # what kinds of facts it provides does not hang on the layout, where it is itself whole
-                unsure += [Fact] if is_open(part) else [type(f) for f in part.provides(layout)]
+                unsure += _kinds(part, layout)
         users = UNSEEN if is_unseen(self.users) else [_view(u) for u in self.users]
         system = getattr(self.board, "system", "aarch64-linux") if not is_unseen(self.board) else UNSEEN
         return Context(self.name, self.host_id, self.state_version, system, seen, users, facts, tuple(unsure))
@@ -216,6 +221,12 @@ class Host:
             )
 
 
+def _is_same(part: Part, other: Part) -> bool:
+    if type(part) is not type(other):
+        return False
+    return not part.several or (not (is_open(part) or is_open(other)) and part == other)
+
+
 def is_host_name(text: str) -> bool:
     """Tell whether a text can be the name of a host, and of its directory."""
     return _LABEL.fullmatch(text) is not None
@@ -225,17 +236,22 @@ NEW_ID = "make one: head -c 4 /dev/urandom | od -A n -t x4"
 _STATE_VERSION = "The release of the first installation: it stays when NixOS is upgraded."
 
 
+def _kinds(part: Part, layout: Layout) -> list[type[Fact]]:
+    """Return the kinds of facts that a part may provide: they do not hang on the layout, where it is itself whole."""
+    try:
+        return [Fact] if is_open(part) else [type(f) for f in part.provides(layout)]
+    except UnseenError:
+        return [Fact]
+
+
 def _view(user: User) -> UserView:
     """Return a user as parts see it; one that is not known cannot be looked at."""
     if is_unseen(user):
         return UserView(UNSEEN, UNSEEN, UNSEEN)
     file = user.password.path if isinstance(user.password, SecretFile) and not is_broken(user.password) else ""
-    return UserView(user.name, _right(user, "groups"), _right(user, "ssh_keys"), file)
-
-
-def _right(user: User, name: str) -> tuple[str, ...]:
-    words: Sequence[str] = getattr(user, name)
-    return UNSEEN if is_unseen(words) or name in wrong_fields(user) else tuple(words)
+    groups, keys = right(user, "groups"), right(user, "ssh_keys")
+    groups, keys = (each if is_unseen(each) else tuple(each) for each in (groups, keys))
+    return UserView(right(user, "name"), groups, keys, file)
 
 
 def _user_settings(user: User) -> Iterator[Setting]:

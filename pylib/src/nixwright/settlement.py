@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixwright.errors import Mistake
 from nixwright.nix.values import Commented, Override
+from nixwright.options.check import dotted
 from nixwright.record import shown
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def _verdict(one: Setting, first: Value, other: Setting, second: Value, *, merge
 def _conflict(one: Setting, first: Value, other: Setting, second: Value, path: Path) -> Mistake:
     by = {one.field: shown(_bare(first)), other.field: shown(_bare(second))}
     given = ", ".join(f"{field}: {value}" for field, value in by.items()) if len(by) > 1 else shown(_bare(second))
-    name = ".".join(path)
-    fix = f'say which: settings={{"{name}": ...}}' if not other.user else "remove one of the two"
+    name = dotted(path)
+    key = repr(name) if '"' in name else f'"{name}"'
+    fix = f"say which: settings={{{key}: ...}}" if not other.user else "remove one of the two"
     return Mistake(other.field, f"{name} is set twice, differently", given, "one value", fix, other.origin, one.origin)
 
 

@@ -21,11 +21,12 @@ from nixwright.options.rules import rules
 from nixwright.options.schema import Schema
 from nixwright.options.settings import Setting, parse_path
 from nixwright.origin import Origin
+from nixwright.parts.facts import RootOverlay
 from nixwright.record import field_origin, is_broken, origin_of, shown
 from nixwright.reference import MODULE as SECRETS
 from nixwright.secret import in_files, secrets
 from nixwright.settlement import settle
-from nixwright.unseen import UNSEEN, UnseenError, independent, inside, is_open, is_unseen, wrong_fields
+from nixwright.unseen import UNSEEN, UnseenError, independent, inside, is_open, is_unseen, stumbled, wrong_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,10 +42,11 @@ T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DEPTH = 50  # levels of a setting's value: NixOS has no option that takes ten
 # Rules of NixOS over settings that say the same as a rule of ours, by the field that ours names.
+_ROOT = 'fileSystems."/"'
 _SAME = {
     "networking.hostId": "Host.host_id",
     "system.stateVersion": "Host.state_version",
-    'fileSystems."/"': "Disk",
+    _ROOT: "Disk",
     "boot.initrd.network.ssh.authorizedKeys": "Host.users",
 }
 
@@ -71,12 +73,17 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     look = _Look(host)
     with collecting() as of_layout:
         layout = host.layout()
-    look.tell(of_layout)
-    # where nothing is the root, what survives in it is no question
-    context = host.context(dataclasses.replace(layout, open=True) if _rootless(layout) else layout)
-    context = dataclasses.replace(context, beside=_beside(host, root, root / source))
+    context = dataclasses.replace(host.context(layout), beside=_beside(host, root, root / source))
+    overlay = next((f for f in context.facts if isinstance(f, RootOverlay)), None)
+    if overlay is None:
+        look.tell(of_layout)
+    else:  # whoever provides it tells what the root stands on
+        look.tell(m for m in of_layout if m.field != _SAME[_ROOT])
+    sure = _sure(layout, overlay)
+    if sure.open and not layout.open:
+        context = dataclasses.replace(host.context(sure), beside=context.beside)
     said = look.said(context, layout)
-    look.tell(host.rules(layout, said))
+    look.tell(host.rules(sure, said))
     if "Host.users" in look.fields:
         context = dataclasses.replace(context, users=UNSEEN)
     settled = settle(said, Schema.chosen())
@@ -88,16 +95,20 @@ def survey(host: Host, root: Path, source: str, *, checked: bool = True) -> Surv
     apart = {"disko", "storage"} if broken_disks else set()
     judged = [s for s in said if s.module not in apart and s.path[0] not in brought]
     look.tell(check(judged, Schema.chosen()), again=False)
-    closed = not look.open and not host.imports and not any(p.nixpkgs_modules for p in host.members)
+    rooted = overlay is None or bool(layout.slots)  # its part tells where they are missing
+    closed = rooted and not look.open and not host.imports and not any(p.nixpkgs_modules for p in host.members)
+    look.tell(independent(*(_own_files(part, root, root / source) for part in host.members)))
+    files: list[tuple[Part, File]] = []
+    seen = context if context.layout is UNSEEN else dataclasses.replace(context, layout=sure)
+    for part in host.members:
+        lacking = list(independent(*(_missing(part, kind, context) for kind in part.requires)))
+        closed = closed and not lacking  # what the missing part would say is not known
+        look.tell(lacking)
+        look.tell(look.attempt(part, part.host_rules, seen))
+        files += [(part, f) for f in look.attempt(part, part.files, context)]
     look.tell(rules(settled.settings, complete=closed), again=False)
     if closed:
         look.tell(independent(*(part.whole_rules(context, settled.settings) for part in host.members)))
-    look.tell(independent(*(_own_files(part, root, root / source) for part in host.members)))
-    files: list[tuple[Part, File]] = []
-    for part in host.members:
-        look.tell(independent(*(_missing(part, kind, context) for kind in part.requires)))
-        look.tell(look.attempt(part, part.host_rules, context))
-        files += [(part, f) for f in look.attempt(part, part.files, context)]
     look.tell([*_files(files), *in_files(files)])
     tests = look.attempt(host.checks, lambda c: proofs.gather(host, host.members, c), context) if checked else []
     look.tell(proofs.mistakes(tests))
@@ -174,7 +185,7 @@ class _Look:
             self.open = True
         except Exception as error:  # noqa: BLE001 - a part may be the user's own
             self.open = True
-            if not any(is_broken(t) for t in inside([thing, self.host.disks])):
+            if not stumbled(error) and not any(is_broken(t) for t in inside([thing, self.host.disks])):
                 self.error = self.error or error
         return found
 
@@ -215,8 +226,12 @@ def _secrets(host: Host) -> Iterator[Setting]:
             yield Setting(parse_path(text), value, origin_of(reference), use.field, comment, SECRETS)
 
 
-def _rootless(layout: Layout) -> bool:
-    return bool(layout.disks) and layout.mount_of("/") is None
+def _sure(layout: Layout, overlay: RootOverlay | None) -> Layout:
+    """Return the layout as rules may ask it: where nothing is the root, what survives in it is no question."""
+    if overlay is None:
+        return dataclasses.replace(layout, open=True) if layout.disks and layout.mount_of("/") is None else layout
+    there = not layout.slots or any(m.path == overlay.kept for m in layout.mounts)
+    return layout if there else dataclasses.replace(layout, missing=overlay.kept)
 
 
 def _place(mistake: Mistake) -> object:

@@ -73,6 +73,16 @@ def wrong_fields(thing: object) -> frozenset[str]:
     return found if isinstance(found, frozenset) else frozenset()  # `pkgs` has every attribute
 
 
+def right(thing: object, field: str) -> Any:
+    """Return a field of a record; what a mistake was told of is not known."""
+    return UNSEEN if field in wrong_fields(thing) else getattr(thing, field)
+
+
+def stumbled(error: Exception) -> bool:
+    """Tell whether an error is of a function that is not Python's, and was given what is unseen: it names its type."""
+    return isinstance(error, TypeError) and _Unseen.__name__ in str(error)
+
+
 def is_open(thing: object) -> bool:
     """Tell whether something in a record, or anywhere inside it, is unseen."""
     return any(t is UNSEEN for t in inside(thing))

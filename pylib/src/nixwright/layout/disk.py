@@ -49,7 +49,8 @@ class _Slices:
         if any(isinstance(s, Rest) for s in sizes[:-1]):
             yield Mistake("", "only the last partition can take the rest", "REST before the end", "", "move it last")
             return
-        yield from independent(_first_boot(self.slices), overlaps(self.slices))
+        if not any(isinstance(s, Slots) and is_broken(s) for s in self.slices):
+            yield from independent(_first_boot(self.slices), overlaps(self.slices))
 
 
 class GPT(_Slices):
@@ -161,7 +162,9 @@ class Disk:
                 "a disk is named by what stays the same: the next boot may give this name to another disk",
                 repr(self.device),
                 "/dev/disk/by-id/... (ls -l /dev/disk/by-id shows them), or a board's Soldered(...)",
-                'Disk("/dev/disk/by-id/ata-MODEL_SERIAL", ...)',
+                "Disk(EMMC, ...) where it is the board's eMMC: from nixwright.boards.rock64"
+                if _SOLDERED.fullmatch(self.device)
+                else 'Disk("/dev/disk/by-id/ata-MODEL_SERIAL", ...)',
             )
         if self.name is not None and not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
             yield Mistake("name", "is no name", repr(self.name), "lower-case letters, digits, - and _", '"main"')

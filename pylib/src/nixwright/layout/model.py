@@ -12,7 +12,7 @@ from nixwright.layout.pool import Dataset, Member, Zpool
 from nixwright.layout.slots import NAMES
 from nixwright.origin import Origin
 from nixwright.record import origin_of
-from nixwright.unseen import inside, is_open, is_unseen, wrong_fields
+from nixwright.unseen import UnseenError, inside, is_open, is_unseen, wrong_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,6 +81,7 @@ class Layout:
     """Disks, and what follows from them. `names` are disko's names of the disks, in their order.
 
     An `open` layout has mistakes that leave something of it unknown: what is there is sure, what is missing is not.
+    Where a mount point is told to be `missing`, what is below it is not known either.
     """
 
     disks: tuple[Disk, ...]
@@ -89,6 +90,7 @@ class Layout:
     pools: tuple[Zpool, ...]
     mounts: tuple[Mount, ...]
     open: bool = False
+    missing: str = ""
 
     @classmethod
     def of(cls, disks: Sequence[Disk]) -> Layout:
@@ -178,6 +180,8 @@ class Layout:
 
     def survives(self, path: str) -> bool:
         """Tell whether what is written at a path is still there after the next boot."""
+        if self.missing and is_below(path, self.missing):
+            raise UnseenError
         mount = self.mount_of(path)
         return mount is not None and not mount.wiped
 

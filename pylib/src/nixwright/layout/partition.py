@@ -95,7 +95,7 @@ class Partition:
         if given_to_mkfs:
             what, given = "systemd-repart has its own options for mkfs", repr(given_to_mkfs)
             yield Mistake("content", what, given, "", "leave format out")
-        if self.repart_type is None:
+        if self.repart_type is None and _TYPE.fullmatch(self.type or ""):
             yield Mistake("type", "systemd-repart has no name for it", repr(self.type), "its GUID", 'type="..."')
 
     @property

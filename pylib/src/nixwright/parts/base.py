@@ -98,6 +98,7 @@ class Part:
     module: ClassVar[str]  # the generated file, without .nix: "fan"
     nixpkgs_modules: ClassVar[tuple[str, ...]] = ()  # of NixOS's own, beside its standard ones: below its modulesPath
     inputs: ClassVar[tuple[str, ...]] = ()  # flake inputs whose NixOS module and overlay it needs: "nixos-pibox"
+    several: ClassVar[bool] = False  # whether a host may have more than one of it, each with fields of its own
     requires: ClassVar[tuple[type[Fact], ...]] = ()  # a host where nobody provides one of these is refused
 
     def settings(self, context: Context) -> Iterable[Setting]:

@@ -20,7 +20,7 @@ from nixwright.parts.programs import containers_apply
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.scenarios import containers as scenario
-from nixwright.unseen import independent
+from nixwright.unseen import UNSEEN, independent, right, wrong_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,6 +107,9 @@ class Container:
         found = _IMAGE.fullmatch(self.image)
         if not self.image:
             yield Mistake("image", "is missing: there is nothing to run", "", "registry/name:tag", _IMAGE_FIX)
+        elif (lower := re.sub(r"^[^:@]*(:\d+/[^:@]*)?", lambda m: m[0].lower(), self.image)) != self.image:
+            what, allowed = "has capital letters before its tag", "registry/name:tag"
+            yield Mistake("image", what, repr(self.image), allowed, f'"{lower}"')
         elif found is None or not re.search(r"[.:]|^localhost$", found["registry"]):
             what = "names no registry: which of several is asked would be left to chance"
             yield Mistake("image", what, repr(self.image), "registry/name:tag", _IMAGE_FIX)
@@ -220,8 +223,10 @@ class Containers(Part):
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """The units of the declared containers."""
-        units = [ContainerUnit(c.unit, None if c.privileged else self.user) for c in self.declared]
-        return [ContainerUser(self.user), *units]
+        user = right(self, "user")
+        known = [(UNSEEN if "name" in wrong_fields(c) else c.unit, c) for c in self.declared]
+        units = [ContainerUnit(unit, None if c.privileged else user) for unit, c in known]
+        return [ContainerUser(user), *units]
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to `virtualisation.podman`, a user, and Quadlet's files below /etc/containers/systemd."""

@@ -56,6 +56,7 @@ class Ethernet(Part):
     nameservers: Sequence[str] = ()
 
     module: ClassVar[str] = "ethernet"
+    several: ClassVar[bool] = True
 
     def wrong(self) -> Iterator[Mistake]:
         """Names that the kernel refuses, addresses that are none, a way to one that is missing or doubled."""

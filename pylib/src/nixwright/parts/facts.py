@@ -71,6 +71,8 @@ class LanGateway(Fact):
 class Provisioned(Fact):
     """Devices are told at first boot who they are: what was told lies in `directory`, the LAN's page is at `port`."""
 
+    given_by: ClassVar[str] = "Provisioning(): from nixwright.parts.provisioning"
+
     directory: str  # "/data/config"
     port: int
 
@@ -115,6 +117,8 @@ class SlotUpdates(Fact):
 @dataclass(frozen=True, slots=True)
 class SshServer(Fact):
     """The SSH server of the running system: its port and its host key (empty where the host has no place for one)."""
+
+    given_by: ClassVar[str] = "Ssh(): from nixwright.parts.ssh"
 
     port: int
     host_key: str
@@ -192,6 +196,7 @@ class RootOverlay(Fact):
     given_by: ClassVar[str] = "OverlayRoot(): from nixwright.parts.overlay_root"
 
     fresh: str
+    kept: str  # below it lies what stays: whoever provides this tells where nothing is mounted there
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from nixwright.parts.programs.gateway_apply import DHCP, DNS, NTP, TABLE, inboun
 from nixwright.provisioning.model import LONGEST_DOMAIN
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
-from nixwright.unseen import independent
+from nixwright.unseen import UNSEEN, independent, is_broken, right
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -89,7 +89,11 @@ class Gateway(Part):
         return independent(self._links(), self._ports(), self._words())
 
     def _links(self) -> Iterator[Mistake]:
-        if self.lan.name == self.wan.name or (self.lan.match and self.lan.match == self.wan.match):
+        if self.lan.name == self.wan.name:
+            name = self.lan.name
+            fix = 'wan=NamedLink("wan", ...)' if name != "wan" else 'lan=NamedLink("lan", ...)'
+            yield Mistake("lan", "is called as the WAN is", repr(name), "two names", fix)
+        elif self.lan.match and self.lan.match == self.wan.match:
             what = "is the WAN's own interface"
             given = f"{self.lan.name}: {self.lan.match}"
             yield Mistake("lan", what, given, "two interfaces", 'NamedLink("lan", path=...)')
@@ -97,7 +101,9 @@ class Gateway(Part):
     def _ports(self) -> Iterator[Mistake]:
         if PAGE in self.wan_inbound.tcp:
             what = "is the page that provisions the device: it is for the LAN alone"
-            fix = f"Inbound(tcp={[p for p in self.wan_inbound.tcp if p != PAGE]})"
+            fix = (
+                f"Inbound({gateway_rules.ports([p for p in self.wan_inbound.tcp if p != PAGE], self.wan_inbound.udp)})"
+            )
             yield Mistake("wan_inbound", what, str(PAGE), "any other port", fix)
         if self.lan_inbound is None:
             return
@@ -108,7 +114,8 @@ class Gateway(Part):
             for port in (p for p in wan if p not in lan):
                 what = "contradicts wan_inbound: the port would be open to the WAN and closed to the LAN"
                 allowed = "what the WAN may reach, the LAN may, too"
-                fix = f"Inbound({kind}={sorted({*getattr(self.lan_inbound, kind), port})})"
+                more = {"tcp": self.lan_inbound.tcp, "udp": self.lan_inbound.udp}
+                fix = f"Inbound({gateway_rules.ports(**more | {kind: sorted({*more[kind], port})})})"
                 yield Mistake("lan_inbound", what, f"{kind} {port}", allowed, fix)
 
     def _words(self) -> Iterator[Mistake]:
@@ -133,9 +140,10 @@ class Gateway(Part):
 
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """Both interfaces, the LAN's first: that is where its people are; and that it is nothing without its rules."""
-        lan = WiredNetwork(self.lan.name, dhcp=False, address=str(self.lan_range.interface))
-        wan, rules = WiredNetwork(self.wan.name, dhcp=True), VitalUnit("nftables.service")
-        return (lan, wan, LanGateway(self.wan.name, self.lan.name), rules)
+        lan, wan = right(self.lan, "name"), right(self.wan, "name")
+        address = UNSEEN if is_broken(self.lan_range) else str(self.lan_range.interface)
+        networks = WiredNetwork(lan, dhcp=False, address=address), WiredNetwork(wan, dhcp=True)
+        return (*networks, LanGateway(wan, lan), VitalUnit("nftables.service"))
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to networkd, dnsmasq, chrony, and one nftables table."""

@@ -12,7 +12,7 @@ from nixwright.record import field_origin
 from nixwright.unseen import independent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from nixwright.parts.base import Context
     from nixwright.parts.gateway import Gateway
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 LASTS = "/data/config/ssh-wan-enabled"
 _STORE = ("current", "generations", "pending", ".lock")  # see nixwright.provisioning.store
+
+
+def ports(tcp: Sequence[int], udp: Sequence[int]) -> str:
+    """Return ports as the arguments of `Inbound`."""
+    return ", ".join(f"{kind}={list(those)}" for kind, those in (("tcp", tcp), ("udp", udp)) if those)
 
 
 def host_mistakes(gateway: Gateway, context: Context) -> Iterator[Mistake]:
@@ -36,7 +41,8 @@ def _page_is_there(gateway: Gateway, context: Context) -> Iterator[Mistake]:
         yield Mistake("Gateway.page_on_wan", what, "", "a host with Provisioning", "Provisioning()", where)
     elif provisioned is not None and provisioned.port in gateway.wan_inbound.tcp and provisioned.port != PAGE:
         what = "is the page that provisions the device: it is for the LAN alone"
-        fix = f"Inbound(tcp={[p for p in gateway.wan_inbound.tcp if p != provisioned.port]})"
+        others = [p for p in gateway.wan_inbound.tcp if p != provisioned.port]
+        fix = f"Inbound({ports(others, gateway.wan_inbound.udp)})"
         where = field_origin(gateway, "wan_inbound")
         yield Mistake("Gateway.wan_inbound", what, str(provisioned.port), "any other port", fix, where)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 BOOT, ROOT = "/dev/disk/by-slot/boot", "/dev/disk/by-slot/root"
 LOWER, MEMORY = "/run/root/slot", "/run/root/memory"
+KEPT = "/data"
 FRESH = "/run/nixwright/fresh-flash"  # there at the first boot after flashing, and at no other
 _NO_STATE = {"vfat": "has no links and no owners", "squashfs": "is read-only"}
 _SLOTS_OWN = ("/nix", "/nix/store", "/etc", "/usr", "/bin")
@@ -72,7 +73,7 @@ class OverlayRoot(Part):
     def provides(self, layout: Layout) -> Iterable[Fact]:
         """That the root is in memory, and what stays."""
         stays = (m.path for m in layout.mounts if not m.wiped and m.fs_type != "vfat")
-        return (RootOverlay(FRESH), *(StateMount(path) for path in stays))
+        return (RootOverlay(FRESH, KEPT), *(StateMount(path) for path in stays))
 
     def settings(self, context: Context) -> Iterator[Setting]:
         """Lower to stage 1's mounts, /boot, and what builds the image; nothing of it without slots."""
@@ -176,7 +177,7 @@ class OverlayRoot(Part):
         if not context.layout.slots:
             what, fix = "there are no slots to boot from", "GPT(..., Slots(boot=..., root=..., start=...), ...)"
             yield Mistake("OverlayRoot", what, "", "slots A and B in the layout", fix, field_origin(self, ""))
-        elif not any(m.path == "/data" for m in context.layout.mounts):
+        elif not any(m.path == KEPT for m in context.layout.mounts):
             what = "nothing is mounted at /data: not even what the device is told would stay"
             fix = 'Partition("data", REST, F2fs("/data"), at_first_boot=True)'
             yield Mistake("OverlayRoot", what, "", "a file system at /data", fix, field_origin(self, ""))

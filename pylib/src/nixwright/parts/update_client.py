@@ -11,7 +11,7 @@ from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.facts import LanGateway, Provisioned
 from nixwright.parts.health import RAUC
 from nixwright.parts.health import UNIT as GATE
-from nixwright.record import record
+from nixwright.record import is_broken, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def settings(client: UpdateClient, own: Own, context: Context) -> dict[str, Valu
     told = context.fact(Provisioned)
     lan = context.fact(LanGateway)
     device = f"{told.directory}/updates.json" if told else None
-    named = [f"--server={client.server}"] if client.server is not None else []
+    named = [f"--server={client.server}"] if client.server is not None and not is_broken(client) else []
     arguments: list[Expr | str] = [
         Apply(lib.getExe, (pkgs.python3,)),
         Text((NixPath(f"./{PROGRAM}"),)),

@@ -15,7 +15,15 @@ from nixwright.nix.values import Apply, NixPath, Ref, Text, config, pkgs
 from nixwright.parts import health as gate
 from nixwright.parts import update_client, updates_checks
 from nixwright.parts.base import Context, File, OwnFile, Part
-from nixwright.parts.facts import ContainerUnit, LanGateway, Provisioned, SlotUpdates, WifiNetwork, WiredNetwork
+from nixwright.parts.facts import (
+    ContainerUnit,
+    LanGateway,
+    Provisioned,
+    RootOverlay,
+    SlotUpdates,
+    WifiNetwork,
+    WiredNetwork,
+)
 from nixwright.parts.health import Health
 from nixwright.parts.update_client import UpdateClient
 from nixwright.record import field_origin, nearest, record
@@ -37,7 +45,7 @@ _COMPATIBLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+-]{0,127}")
 _KEYRING = re.compile(r"(\./|(\.\./)+)?[A-Za-z0-9_+@-][A-Za-z0-9_+@.-]*(/[A-Za-z0-9_+@-][A-Za-z0-9_+@.-]*)*")
 _CERTIFICATES = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL | re.ASCII)
-_WORDS = "letters, digits and . _ : / + -, no spaces"
+_WORDS = "up to 128 letters, digits and . _ : / + -, no spaces"
 _DEVELOPMENT = "Whoever has the development key can replace this system: its keyring is not for production.\n"
 _to_string = Ref(("builtins", "toString"))
 
@@ -74,7 +82,8 @@ class Updates(Part):
     def wrong(self) -> Iterator[Mistake]:
         """Words that RAUC or a version's order cannot take."""
         if not _COMPATIBLE.fullmatch(self.compatible):
-            fix = f'compatible="{re.sub(r"[^A-Za-z0-9._:/+-]+", "-", self.compatible).strip("-") or "rock64-gateway"}"'
+            near = re.sub(r"[^A-Za-z0-9._:/+-]+", "-", self.compatible).lstrip("._:/+-")[:128].rstrip("-")
+            fix = f'compatible="{near or "rock64-gateway"}"'
             yield Mistake("compatible", "is no name of a kind of device", repr(self.compatible), _WORDS, fix)
         if self.version is not None and not _VERSION.fullmatch(self.version):
             yield Mistake("version", "is no version", repr(self.version), "as in 1.4.0 or 1.4.0~rc1", 'version="1.4.0"')
@@ -171,7 +180,7 @@ class Updates(Part):
         )
 
     def _has_slots(self, context: Context) -> Iterator[Mistake]:
-        if not context.layout.slots:
+        if not context.layout.slots and context.fact(RootOverlay) is None:  # whose part tells it
             allowed = "a disk whose table has Slots(...)"
             fix = "GPT(Slots(boot=MiB(128), root=GiB(1), start=MiB(16)), ...)"
             yield Mistake("Updates", "there are no slots to update", "", allowed, fix, field_origin(self, ""))

@@ -15,6 +15,7 @@
   gptfdisk,
   iproute2,
   kmod,
+  logrotate,
   lvm2,
   lz4,
   mtools,
@@ -72,6 +73,7 @@
   f2fs-tools
   iproute2
   kmod
+  logrotate
   lvm2
   nftables
   qemu_test

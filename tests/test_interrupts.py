@@ -149,3 +149,19 @@ def test_an_interrupt_that_is_ignored_stays_so(tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGINT)
             time.sleep(0.02)
         assert process.returncode == 0
+
+
+def test_ctrl_c_while_a_class_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 makes another exception of it."""
+
+    class Interrupted:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def made(*_: object) -> None:
+        type("Made", (), {"field": Interrupted()})
+
+    project(tmp_path)
+    monkeypatch.setattr(load, "_step", made)
+    monkeypatch.chdir(tmp_path)
+    assert main(["gen", "hosts/vm.py"]) == 130

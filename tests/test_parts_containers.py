@@ -66,9 +66,10 @@ def test_a_host_with_containers(snapshot: SnapshotAssertion) -> None:
 def test_root_does_nothing_where_the_user_may_have_put_links() -> None:
     """What runs in a container may have got out, as the user: a link at ~/.config would have led root anywhere."""
     part = Containers(storage="/data/c", user="svc")
+    home: Any
     (home,) = (s.value for s in part.settings(context(part)) if s.path[-1] == "containers-home")
     assert home["serviceConfig"]["User"] == "svc"
-    commands = ["".join(str(p) for p in text.parts) for text in home["serviceConfig"]["ExecStart"]]
+    commands = ["".join(map(str, text.parts)) for text in home["serviceConfig"]["ExecStart"]]
     of_root = [command for command in commands if command.startswith("+")]
     assert [command.split(" ")[-1] for command in of_root] == ["/data/c", "/data/c/svc"]  # whose parents are root's
     assert len(commands) > len(of_root)

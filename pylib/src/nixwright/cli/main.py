@@ -63,6 +63,10 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except RuntimeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # while a class was made, on Python 3.11
+            return INTERRUPTED
+        raise
     return status
 
 

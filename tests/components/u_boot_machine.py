@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1 << 20
-_FIRST, _SLOT = 16, 24  # MiB: where slot A begins, and how large each of its partitions is
+_FIRST, _SLOT = 16, 64  # MiB: where slot A begins, and how large each of its partitions is
 SIZE = 0x40000  # bytes of the environment, as Debian's build has it: one copy, at the start of the second flash
 _KEPT = 4096  # bytes of a flash sector that QEMU 7.2 keeps of what U-Boot writes
 _FLASH = 64 * MIB

@@ -109,11 +109,10 @@ class Rock64(Board):
     def host_rules(self, context: Context) -> Iterator[Mistake]:
         """The boot ROM finds its loader, and U-Boot its slots, on the eMMC alone."""
         slots = context.layout.slots
-        if not slots and context.fact(RootOverlay) is not None:
-            return  # whose part tells it
         if not slots:
-            what, fix = "U-Boot has no slots to choose from", "GPT(*U_BOOT, Slots(...), ...) on a Disk(EMMC, ...)"
-            yield Mistake("Rock64", what, "", "slots A and B on the eMMC", fix, field_origin(self, ""))
+            if context.fact(RootOverlay) is None:  # whose part tells it
+                what, fix = "U-Boot has no slots to choose from", "GPT(*U_BOOT, Slots(...), ...) on a Disk(EMMC, ...)"
+                yield Mistake("Rock64", what, "", "slots A and B on the eMMC", fix, field_origin(self, ""))
             return
         disk = slots[0].boot.disk
         if disk.path != EMMC.device:

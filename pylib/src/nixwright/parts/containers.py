@@ -348,11 +348,8 @@ class Containers(Part):
         for container in self.declared:
             for index, port in enumerate(container.ports):
                 if port.host == told.port and not port.udp:
-                    what, fix = (
-                        "is taken by the page that provisions the device",
-                        f"Port({port.host + 1}, {port.container})",
-                    )
-                    where = field_origin(container, f"ports[{index}]")
+                    what = "is taken by the page that provisions the device"
+                    fix, where = f"Port({port.host + 1}, {port.container})", field_origin(container, f"ports[{index}]")
                     yield Mistake(f"Container.ports[{index}]", what, str(port.host), "any other port", fix, where)
 
     def _stays(self, context: Context) -> Iterator[Mistake]:

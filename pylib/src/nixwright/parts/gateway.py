@@ -16,12 +16,11 @@ from nixwright.nix.values import Apply, NixPath, Order, Text, config, pkgs
 from nixwright.parts import gateway_checks, gateway_rules
 from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import LanGateway, Provisioned, RecoveryTunnel, SshServer, VitalUnit, WiredNetwork
-from nixwright.parts.gateway_rules import PAGE
 from nixwright.parts.gateway_told import Told
 from nixwright.parts.lan_range import HOMES, LanRange, is_network, overlapping
 from nixwright.parts.named_link import NamedLink  # noqa: TC001 - records are built from their annotations
 from nixwright.parts.programs.gateway_apply import DHCP, DNS, NTP, TABLE, inbound_rules
-from nixwright.provisioning.model import LONGEST_DOMAIN
+from nixwright.provisioning.model import LONGEST_DOMAIN, PAGE
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.unseen import UNSEEN, independent, is_broken, right
@@ -101,9 +100,8 @@ class Gateway(Part):
     def _ports(self) -> Iterator[Mistake]:
         if PAGE in self.wan_inbound.tcp:
             what = "is the page that provisions the device: it is for the LAN alone"
-            fix = (
-                f"Inbound({gateway_rules.ports([p for p in self.wan_inbound.tcp if p != PAGE], self.wan_inbound.udp)})"
-            )
+            others = [p for p in self.wan_inbound.tcp if p != PAGE]
+            fix = f"Inbound({gateway_rules.ports(others, self.wan_inbound.udp)})"
             yield Mistake("wan_inbound", what, str(PAGE), "any other port", fix)
         if self.lan_inbound is None:
             return

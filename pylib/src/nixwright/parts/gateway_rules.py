@@ -8,6 +8,7 @@ from nixwright.errors import Mistake
 from nixwright.layout.paths import is_below
 from nixwright.parts.facts import Provisioned, RecoveryTunnel, SshServer, WiredNetwork
 from nixwright.provisioning.derived import DERIVED
+from nixwright.provisioning.model import PAGE
 from nixwright.record import field_origin
 from nixwright.unseen import independent
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from nixwright.parts.base import Context
     from nixwright.parts.gateway import Gateway
 
-PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 LASTS = "/data/config/ssh-wan-enabled"
 _STORE = ("current", "generations", "pending", ".lock")  # see nixwright.provisioning.store
 

@@ -133,9 +133,8 @@ def unknown(health: Health, said: Sequence[Setting], containers: Iterable[str]) 
         plain, ending = name.partition("@")[0], "" if kind == "service" else f".{kind}"
         known = {n for setting in said for n in unit_names(setting, kind)} | {*EVERYWHERE}
         # what an option's module starts may have a longer name: `nginx-config-reload` of nginx
-        there = plain in known or any(
-            plain.startswith(f"{n}-") for n in (*options, *(() if not ending else ("systemd",)))
-        )
+        families = {*options, "systemd"} if ending else options
+        there = plain in known or any(plain.startswith(f"{n}-") for n in families)
         lasting = sorted(n for n in known if n and (ending or n not in over))
         if kind == "target" or (there and (ending or plain not in over)):
             continue

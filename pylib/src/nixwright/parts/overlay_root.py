@@ -183,7 +183,7 @@ class OverlayRoot(Part):
             yield Mistake("OverlayRoot", what, "", "a file system at /data", fix, field_origin(self, ""))
         for mount in context.layout.mounts if context.layout.slots else ():
             field, where = f"{type(mount.source).__name__}.at", mount.origin.at("at")
-            if mount.path == "/data" and mount.fs_type in _NO_STATE:
+            if mount.path == KEPT and mount.fs_type in _NO_STATE:
                 what, allowed = f"{_NO_STATE[mount.fs_type]}: nothing could be kept on it", "F2fs or Ext4"
                 yield Mistake(field, what, mount.path, allowed, 'F2fs("/data")', where)
             if mount.path in _SLOTS_OWN:

@@ -149,16 +149,14 @@ def _activate(device: Device, say: Callable[[str], None]) -> None:
 
 def _failed(device: Device) -> str:
     """Return which of the units that apply the configuration failed, as a message ends."""
-    argv = ["systemctl", "show", "--property=Requires", "--value", device.target]
-    units = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
+    units = (_systemctl("", "show", "--property=Requires", "--value", device.target) or "").split()
     failed = [f"{unit} failed{_last_word(unit)}" for unit in units if _fails(unit, device)]
     return f": {'; '.join(failed)}" if failed else ""
 
 
 def _last_word(unit: str) -> str:
     """Return what a unit of ours said last before it failed, as a message ends."""
-    shown = ["systemctl", "show", "--property=InvocationID", "--value", unit]
-    invocation = subprocess.run(shown, capture_output=True, text=True, check=False).stdout.strip()
+    invocation = (_systemctl("", "show", "--property=InvocationID", "--value", unit) or "").strip()
     asked = ["journalctl", "--output=cat", "--lines=1", "--quiet", f"_SYSTEMD_INVOCATION_ID={invocation}"]
     said = subprocess.run(asked, capture_output=True, text=True, check=False, errors="replace").stdout.strip()
     return f": {said[:_LONGEST_WORD]}" if said else ""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from nixwright.provisioning.shape import Between, Holds, Matches, Named
 from nixwright.ssh_key import KEY_FIELDS
 
-PAGE = 8080
+PAGE = 8080  # where the LAN finds the page that provisions a device; whoever reaches it configures the device
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IP = rf"{_OCTET}(\.{_OCTET}){{3}}"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"

@@ -86,24 +86,25 @@ def _one(way: Way, entry: ContainerEntry, containers: ContainersEntry) -> Iterat
             volume, dot, suffix = str(word).partition(":")[0].rpartition(".")
             if key == "Volume" and dot and suffix == "volume" and "/" not in volume and volume not in containers.volume:
                 yield Fault(at, "names what is not in containers.volume", "", ", ".join(containers.volume))
-            if key == "PublishPort" and not _is_published(str(word)):
+            if key == "PublishPort" and _published(str(word)) is None:
                 yield Fault(at, "is no port to publish", "", '"8081:80", "127.0.0.1:8081:80/udp"')
     if not entry.privileged:
         for key in sorted(set(_NOT_ROOTLESS) & set(entry.container)):
             yield Fault((*inside, key), "is not for a rootless container", "", "privileged = true, or without it")
 
 
-def _is_published(word: str) -> bool:
-    """Tell whether ports are ports, those of the host as many as those of the container, at an address that is one."""
+def _published(word: str) -> re.Match[str] | None:
+    """Return the pieces of what is published; None for ports or an address that are none, and for unequal ranges."""
     match = _PUBLISHED.fullmatch(word)
     if match is None:
-        return False
+        return None
     inner, host = _port_span(match["inner"].partition("/")[0]), _port_span(match["host"])
     try:
         ipaddress.ip_address((match["at"] or "127.0.0.1").replace("localhost", "127.0.0.1").strip("[]"))
     except ValueError:
-        return False
-    return all(0 < span[0] <= span[-1] <= _LAST_PORT for span in (inner, host) if span) and len(host) in (0, len(inner))
+        return None
+    right = all(0 < span[0] <= span[-1] <= _LAST_PORT for span in (inner, host) if span)
+    return match if right and len(host) in (0, len(inner)) else None
 
 
 def _port_span(text: str | None) -> range:
@@ -120,8 +121,8 @@ def _published_ports(containers: ContainersEntry, device: Device) -> Iterator[Fa
     for name, entry in containers.container.items():
         way: Way = ("containers", "container", name, "Container", "PublishPort")
         for index, word in _words(entry.container.get("PublishPort", ())):
-            match = _PUBLISHED.fullmatch(str(word))
-            if entry.privileged or match is None or not _is_published(str(word)):
+            match = _published(str(word))
+            if entry.privileged or match is None:
                 continue
             at: Way = way if index is None else (*way, index)
             ports, kind = _port_span(match["host"]), match["inner"].partition("/")[2] or "tcp"

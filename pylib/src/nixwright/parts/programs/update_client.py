@@ -220,9 +220,10 @@ def fetch(url: str, to: Path, options: argparse.Namespace, over: urllib.request.
         size = int(length) if length.isascii() and length.isdigit() else None
         if size is not None and size > options.limit:
             raise RefusedError(f"{url} has {size} bytes, more than {options.limit}")
-        room = os.statvfs(to.parent)
-        if size is not None and size > room.f_bavail * room.f_frsize:
-            raise RefusedError(f"{url} has {size} bytes, and {to.parent} has room for {room.f_bavail * room.f_frsize}")
+        disk = os.statvfs(to.parent)
+        room = disk.f_bavail * disk.f_frsize
+        if size is not None and size > room:
+            raise RefusedError(f"{url} has {size} bytes, and {to.parent} has room for {room}")
         got = 0
         while piece := answer.read(_PIECE):
             got += len(piece)

@@ -45,7 +45,10 @@ def test_what_the_device_would_say(tmp_path: Path, capsys: pytest.CaptureFixture
         f"{wrong}:6  users.ada.shell: is not one of those that are known",
         '  given    "fish"',
         '  allowed  "bash", "sh", "zsh"',
-        "1 mistake. The device would change nothing.",
+        f"{wrong}:37  network.firewall.inbound.wan.tcp[0]: would be open to the WAN and closed to the LAN",
+        "  given    443",
+        "  allowed  the same port in lan.tcp",
+        "2 mistakes. The device would change nothing.",
     ]
     assert SECRET not in told
 

@@ -86,6 +86,17 @@ def test_what_is_taken_the_schema_takes_and_what_is_refused_has_a_place(seed: in
     assert all(0 <= line <= data.count(b"\n") + 1 for line in found.lines)
 
 
+def test_a_table_of_a_wrong_form_hides_no_mistake_in_another() -> None:
+    text = WHOLE.replace('shell = "zsh"', "shell = 7").replace("udp = [", "udp = [4711, ", 1)
+    found = judged(text.encode())
+    assert isinstance(found, WrongConfigError)
+    assert [fault.place() for fault in found.faults] == ["users.ada.shell", "network.firewall.inbound.wan.udp[0]"]
+    # what hangs on the table that is wrong is not judged: nothing is said of the containers that activation names
+    found = judged(WHOLE.replace("Container = {", "Container = 7 #{").encode())
+    assert isinstance(found, WrongConfigError)
+    assert {fault.way[0] for fault in found.faults} == {"containers"}
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_types_and_schema_say_the_same(seed: int) -> None:

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import pwd
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ PROGRAM = Path(health_gate.__file__)
 SYSTEMCTL = """#!/bin/sh
 [ "$1" = reboot ] && exec touch "$DEVICE/rebooted"
 where=system
-while [ "$1" != -- ]; do case $1 in --machine=*) where=${1#--machine=};; esac; shift; done; shift
+while [ "$1" != -- ]; do case $1 in --user) where=user;; esac; shift; done; shift
 for unit; do
   [ -e "$DEVICE/$where/$unit" ] && cat "$DEVICE/$where/$unit" || printf 'LoadState=not-found\\nActiveState=inactive\\n'
   echo
@@ -274,14 +275,27 @@ def test_what_is_not_well_is_not_marked(device: Device, change: Any, said: str) 
     assert not device.rebooted  # no other slot ever passed
 
 
-def test_what_the_device_was_told_to_require(device: Device) -> None:
-    (device.at / "required.json").write_text('["web.service", "appsvc@app.service", "getty@tty1.service"]')
+def test_what_the_device_was_told_to_require(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    (device.at / "required.json").write_text('["web.service", "nobody@app.service", "getty@tty1.service"]')
+    nobody, asked = pwd.getpwnam("nobody"), []
+    real = subprocess.run
+
+    def run(command: Any, **how: Any) -> subprocess.CompletedProcess[str]:
+        who = {key: how.pop(key) for key in ("user", "group", "extra_groups", "env") if key in how}
+        if who:  # root alone may run a program as somebody
+            asked.append((who["user"], who["group"], *who["extra_groups"], who["env"]["XDG_RUNTIME_DIR"]))
+        return real(command, **how)
+
+    monkeypatch.setattr("subprocess.run", run)
     device.unit("web.service")
     device.unit("getty@tty1.service")
-    device.unit("app.service", "failed", manager="appsvc@.host")
-    assert "not well: app.service is failed" in device.run("--user=appsvc", sustained=0).stdout
-    device.unit("app.service", manager="appsvc@.host")
-    assert device.run("--user=appsvc", sustained=0).returncode == 0
+    device.unit("app.service", "failed", manager="user")
+    assert "not well: app.service is failed" in device.run("--user=nobody", sustained=0).stdout
+    device.unit("app.service", manager="user")
+    assert device.run("--user=nobody", sustained=0).returncode == 0
+    assert set(asked) == {(nobody.pw_uid, nobody.pw_gid, f"/run/user/{nobody.pw_uid}")}
+    lost = device.run("--unit=none-such@x.service", "--user=nobody", "--user=none-such")
+    assert "there is no user none-such" in lost.stdout
     (device.at / "required.json").write_text("[]")
     assert device.run(sustained=0).returncode == 0
 

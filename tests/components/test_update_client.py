@@ -133,7 +133,8 @@ class Device:
     def arguments(self, current: str = "1.9.3", limit: int = 100_000_000) -> list[str]:
         """The program's command line."""
         files = {"system": "running", "command-line": "cmdline", "interfaces": "net", "settings": "updates.json"}
-        files |= {"good": "good.json", "tried": "tried.json", "directory": "bundles"}
+        files |= {"good": "good.json", "tried": "tried.json", "refused": "refused.json"}
+        files |= {"directory": "bundles"}
         return [
             *(f"--server={self.server.url('')}/", f"--current={current}"),
             *("--compatible=gw", f"--keyring={self.authority.certificate}", f"--limit={limit}"),
@@ -431,6 +432,22 @@ def test_a_bundle_that_is_not_right_is_never_installed(
     assert said.get(wrong, "rauc info fails") in done.stdout
     assert device.installed is None
     assert device.tried is None
+
+
+@pytest.mark.parametrize("told", ["ETag", "Last_Modified", "nothing"])
+def test_a_refused_bundle_is_fetched_again_only_once_it_is_another(
+    device: Device, server: Server, tmp_path: Path, new: bytes, told: str
+) -> None:
+    server.offers("1.10.0")
+    wrong = bundle(device.authority, tmp_path / "made", version="1.10.0", compatible="other").read_bytes()
+    server.answers["/update.raucb"] = [(200, {} if told == "nothing" else {told: "one"}, wrong)]
+    assert "the bundle is for other" in device.run().stdout
+    again = device.run()
+    assert again.returncode == 1
+    assert ("still has the bundle that was refused before" in again.stdout) == (told != "nothing")
+    server.answers["/update.raucb"] = [(200, {} if told == "nothing" else {told: "two"}, new)]
+    assert device.run().returncode == 0
+    assert device.installed == new
 
 
 def test_an_install_that_fails_may_be_tried_again(device: Device, server: Server, new: bytes) -> None:

@@ -118,11 +118,14 @@
             "--authorities=/etc/ssl/certs/ca-certificates.crt"
             "--good=/data/rauc/good.json"
             "--tried=/data/rauc/tried.json"
+            "--refused=/run/update-client/refused.json"
             "--directory=/data/rauc/bundles"
             "--limit=1233167319"
           ];
           SuccessExitStatus = 75;
           ReadWritePaths = [ "/data/rauc" ];
+          RuntimeDirectory = "update-client";
+          RuntimeDirectoryPreserve = true;
           ProtectSystem = "strict";
           ProtectHome = true;
           PrivateTmp = true;

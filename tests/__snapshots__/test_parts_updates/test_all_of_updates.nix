@@ -125,6 +125,7 @@
             "--authorities=/etc/ssl/certs/ca-certificates.crt"
             "--good=/data/updates/good.json"
             "--tried=/data/updates/tried.json"
+            "--refused=/run/update-client/refused.json"
             "--directory=/data/updates/bundles"
             "--limit=1233167319"
             "--downgrade"
@@ -132,6 +133,8 @@
           ];
           SuccessExitStatus = 75;
           ReadWritePaths = [ "/data/updates" ];
+          RuntimeDirectory = "update-client";
+          RuntimeDirectoryPreserve = true;
           ProtectSystem = "strict";
           ProtectHome = true;
           PrivateTmp = true;

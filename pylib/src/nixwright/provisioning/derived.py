@@ -13,7 +13,7 @@ from nixwright.provisioning.lines import line_of, lines_of
 from nixwright.provisioning.model import Config, InterfaceEntry
 from nixwright.provisioning.quadlet import quadlet_files, unit_of
 from nixwright.provisioning.rules import faults_of, pool_of
-from nixwright.provisioning.shape import MOST_FAULTS, Fault, RefusedError, read
+from nixwright.provisioning.shape import MOST_FAULTS, Fault, RefusedError, read, read_sound
 
 if TYPE_CHECKING:
     from nixwright.provisioning.device import Device
@@ -76,11 +76,11 @@ def parse(data: bytes, device: Device) -> Config:
         raise _no_toml(error, text) from None
     try:
         config = read(Config, value)
-        found = [*faults_of(config, device)]
+        found = [*faults_of(vars(config), device)]
         if not found:
             return config
     except RefusedError as error:
-        found = [*error.faults]
+        found = [*error.faults, *faults_of(read_sound(Config, value, error.faults), device)]
     except RecursionError:
         raise WrongConfigError(Fault((), "is nested too deeply")) from None
     lines = lines_of(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nixwright.provisioning.device import ALWAYS_RESERVED
 from nixwright.provisioning.lan import default_pool
@@ -19,41 +19,56 @@ from nixwright.provisioning.shape import Fault
 from nixwright.ssh_key import key_damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from nixwright.provisioning.device import Device
-    from nixwright.provisioning.model import ActivationEntry, Config, DnsmasqEntry, InboundEntry
+    from nixwright.provisioning.model import (
+        ActivationEntry,
+        ContainersEntry,
+        DnsmasqEntry,
+        InboundEntry,
+        NetworkEntry,
+        UserEntry,
+    )
     from nixwright.provisioning.shape import Way
 
 
-def faults_of(config: Config, device: Device) -> Iterator[Fault]:
-    """All that is wrong with a configuration that the types take."""
-    yield from _users(config, device)
-    yield from _interfaces(config, device)
-    if config.network.dnsmasq is not None:
-        yield from _lan(config.network.dnsmasq, device)
-    if config.network.firewall is not None:
-        yield from _ports(config.network.firewall.inbound, device)
-    yield from _activation(config.activation, tuple(config.containers.container))
-    yield from container_faults(config.containers, device)
+def faults_of(sound: Mapping[str, Any], device: Device) -> Iterator[Fault]:
+    """All that is wrong with those tables of a configuration that the types take, by their names in `Config`."""
+    users: Mapping[str, UserEntry] | None = sound.get("users")
+    network: NetworkEntry | None = sound.get("network")
+    activation: ActivationEntry | None = sound.get("activation")
+    containers: ContainersEntry | None = sound.get("containers")
+    if users is not None:
+        yield from _users(users, device)
+    if network is not None:
+        yield from _interfaces(network, device)
+        if network.dnsmasq is not None:
+            yield from _lan(network.dnsmasq, device)
+        if network.firewall is not None:
+            yield from _ports(network.firewall.inbound, device)
+    if containers is not None:
+        if activation is not None:
+            yield from _activation(activation, tuple(containers.container))
+        yield from container_faults(containers, device)
 
 
-def _users(config: Config, device: Device) -> Iterator[Fault]:
-    for name, user in config.users.items():
+def _users(users: Mapping[str, UserEntry], device: Device) -> Iterator[Fault]:
+    for name, user in users.items():
         if name in ALWAYS_RESERVED or name in device.reserved:
             yield Fault(("users", name), "is a user of the image", "", "another name")
         damage = key_damage(*user.ssh_key.split(" ")[:2]) if user.ssh_key else ""
         if damage:
             yield Fault(("users", name, "ssh_key"), damage, "", "a line of a file that ends in .pub, whole")
-    if not any(user.admin and user.ssh_key for user in config.users.values()):
+    if not any(user.admin and user.ssh_key for user in users.values()):
         allowed = "one with isAdmin = true and an ssh_key"
         yield Fault(("users",), "nobody could change anything again: no admin has a key", "", allowed)
 
 
-def _interfaces(config: Config, device: Device) -> Iterator[Fault]:
+def _interfaces(network: NetworkEntry, device: Device) -> Iterator[Fault]:
     names = [name for name in (device.wan, device.lan) if name]
-    lan = config.network.dnsmasq
-    for name, entry in config.network.interfaces.items():
+    lan = network.dnsmasq
+    for name, entry in network.interfaces.items():
         way: Way = ("network", "interfaces", name)
         if name not in names:
             yield Fault(way, "is no interface of this device", "", ", ".join(names) or "none")

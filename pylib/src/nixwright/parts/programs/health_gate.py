@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -31,10 +32,12 @@ class NotWellError(Exception):
     """Something is not as it should be, or cannot be told."""
 
 
-def output(*command: str) -> str:
-    """Return what a program prints. Raises NotWellError where it fails, or does not answer."""
+def output(*command: str, **who: Any) -> str:
+    """Return what a program prints, run as somebody. Raises NotWellError where it fails, or does not answer."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER, check=True)
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            command, capture_output=True, text=True, timeout=_ANSWER, check=True, **who
+        )
     except subprocess.CalledProcessError as error:
         said = (error.stderr or error.stdout or "").strip().rpartition("\n")[2]
         raise NotWellError(f"{' '.join(command[:2])} fails: {said or error.returncode}") from None
@@ -72,9 +75,23 @@ def agree(slot: str, status: Any) -> None:
         raise NotWellError(f"rauc status does not say that {slot} is booted")
 
 
-def starts(names: list[str], *manager: str) -> dict[str, tuple[str, str]]:
-    """Return for each unit of a manager which start of it is active. Raises NotWellError where one is not active."""
-    shown = output("systemctl", *manager, "show", f"--property={','.join(_PROPERTIES)}", "--", *names)
+def beside(user: str) -> dict[str, Any]:
+    """Return how a program runs as a user beside that user's manager: `--machine` would log in, each time it asks."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise NotWellError(f"there is no user {user}") from None
+    environment = {"PATH": os.environ.get("PATH", ""), "XDG_RUNTIME_DIR": f"/run/user/{entry.pw_uid}"}
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "env": environment}
+
+
+def starts(names: list[str], user: str | None = None) -> dict[str, tuple[str, str]]:
+    """Return for each unit, of a user or of the system, which start of it is active.
+
+    Raises NotWellError where one is not active.
+    """
+    whose, who = (["--user"], beside(user)) if user else ([], {})
+    shown = output("systemctl", *whose, "show", f"--property={','.join(_PROPERTIES)}", "--", *names, **who)
     blocks = [b for b in shown.strip().split("\n\n") if b]
     if len(blocks) != len(names):
         raise NotWellError(f"systemctl tells of {len(blocks)} units in place of {len(names)}")
@@ -102,8 +119,7 @@ def units(names: list[str], users: list[str]) -> dict[str, tuple[str, str]]:
         found |= starts(system)
     for user, own in of_user.items():
         if own:
-            plain = [n.partition("@")[2] for n in own]
-            known = starts(plain, "--user", f"--machine={user}@.host")
+            known = starts([n.partition("@")[2] for n in own], user)
             found |= {f"{user}@{name}": start for name, start in known.items()}
     return found
 

@@ -4,7 +4,8 @@
 Nothing happens unless the booted slot has passed its health gate and no other install waits for its start. Versions are
 compared as `systemd-analyze compare-versions` does (the UAPI group's specification); an older one is left alone unless
 asked for, and so is one that was installed before and fell back. HTTPS alone, redirects too. What was fetched must be
-signed, for this kind of device, and of the version that the server announced, or it is removed and never installed.
+signed, for this kind of device, and of the version that the server announced, or it is removed and never installed;
+until the next boot it is not fetched again, unless the server says by `ETag` or `Last-Modified` that it is another one.
 
 Exit status: 0 done or nothing to do, 1 refused or failed, 2 called wrongly, 75 the server cannot be reached. Python's
 own library, `rauc`, `systemctl` and `systemd-analyze` are all it needs.
@@ -212,10 +213,31 @@ def write(file: Any, piece: bytes) -> None:
         raise RefusedError(f"{file.name} cannot be written: {error.strerror}") from None
 
 
-def fetch(url: str, to: Path, options: argparse.Namespace, over: urllib.request.OpenerDirector) -> None:
-    """Fetch a URL into a file. Raises RefusedError where it is too large, UnreachableError where it ends early."""
+def mark(url: str, headers: Any) -> list[str]:
+    """Return what tells a bundle from another one that the same URL leads to; nothing where the server says nothing."""
+    said = [headers.get(name, "") for name in ("ETag", "Last-Modified")]
+    return [url, headers.get("Content-Length", ""), *said] if any(said) else []
+
+
+def refused(options: argparse.Namespace) -> list[str]:
+    """Return the mark of the bundle that was refused last."""
+    try:
+        said = json.loads(options.refused.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return said if isinstance(said, list) else []
+
+
+def fetch(url: str, to: Path, options: argparse.Namespace, over: urllib.request.OpenerDirector) -> list[str]:
+    """Fetch a URL into a file, and return the bundle's mark.
+
+    Raises RefusedError where it is too large, or was refused before, UnreachableError where it ends early.
+    """
     until = time.monotonic() + options.patience
     with over.open(request(url, options), timeout=_SILENCE) as answer, to.open("wb", buffering=0) as file:
+        known = mark(url, answer.headers)
+        if known and known == refused(options):
+            raise RefusedError(f"{url} still has the bundle that was refused before")
         length = answer.headers.get("Content-Length", "")
         size = int(length) if length.isascii() and length.isdigit() else None
         if size is not None and size > options.limit:
@@ -235,6 +257,7 @@ def fetch(url: str, to: Path, options: argparse.Namespace, over: urllib.request.
         if size is not None and got != size:
             raise UnreachableError(f"{url} ends after {got} of {size} bytes")
         os.fsync(file.fileno())
+    return known
 
 
 def persistently(options: argparse.Namespace, what: Any, *arguments: Any) -> Any:
@@ -298,8 +321,12 @@ def update(options: argparse.Namespace) -> None:
         version, url = offer
         if not wanted(version, options):
             return
-        persistently(options, fetch, url, bundle, options, over)
-        judge(bundle, version, options)
+        known = persistently(options, fetch, url, bundle, options, over)
+        try:
+            judge(bundle, version, options)
+        except RefusedError:
+            options.refused.write_text(json.dumps(known), encoding="utf-8")
+            raise
         output("rauc", "install", str(bundle), timeout=_INSTALL)
         write_down(options.tried, version)
     finally:
@@ -320,6 +347,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--good", type=Path, required=True, help="what the health gate wrote down")
     parser.add_argument(
         "--tried", type=Path, required=True, help="where the version that was installed is written down"
+    )
+    parser.add_argument(
+        "--refused",
+        type=Path,
+        required=True,
+        help="where a refused bundle is written down, until the next boot",
     )
     parser.add_argument("--directory", type=Path, required=True, help="where the bundle is kept meanwhile")
     parser.add_argument("--limit", type=int, required=True, metavar="BYTES", help="of a bundle")

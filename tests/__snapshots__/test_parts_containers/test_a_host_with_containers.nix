@@ -65,6 +65,8 @@
       wants = [ "user@390.service" ];
       path = [ pkgs.util-linux ];
       unitConfig = {
+        # as often as something is promoted, or taken back
+        StartLimitIntervalSec = 0;
         RequiresMountsFor = "/data/config /data/containers";
         ConditionPathExists = "/data/config/config.toml";
       };

@@ -100,23 +100,25 @@
       # after a promotion, and when the rules are loaded again, which are the host file's
       gateway-apply = {
         description = "The networks as the device was told";
-        wantedBy = [ "nftables.service" ];
         requiredBy = [ "provisioned.target" ];
+        partOf = [
+          "provisioned.target"
+          "nftables.service"
+        ];
         before = [ "provisioned.target" ];
         after = [
+          "provision-recover.service"
           "nftables.service"
           "gateway-boot.service"
-          "provision-recover.service"
           "systemd-networkd.service"
           "dnsmasq.service"
           "chronyd.service"
         ];
-        partOf = [
-          "nftables.service"
-          "provisioned.target"
-        ];
+        wantedBy = [ "nftables.service" ];
         path = [ pkgs.nftables ];
         unitConfig = {
+          # as often as something is promoted, or taken back
+          StartLimitIntervalSec = 0;
           RequiresMountsFor = "/data/config";
           ReloadPropagatedFrom = "nftables.service";
         };

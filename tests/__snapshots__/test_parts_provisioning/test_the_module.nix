@@ -47,15 +47,19 @@
           "sshd.service"
         ];
         after = [ "provision-recover.service" ];
-        unitConfig.RequiresMountsFor = "/data/config";
+        unitConfig = {
+          # as often as something is promoted, or taken back
+          StartLimitIntervalSec = 0;
+          RequiresMountsFor = "/data/config";
+        };
         serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
           ExecStart = "${lib.getExe pkgs.python3} -I ${./provision.py} --device ${./provision.toml} apply";
           RuntimeDirectory = "provision";
           RuntimeDirectoryMode = "0700";
           RuntimeDirectoryPreserve = true;
           UMask = "0022";
-          Type = "oneshot";
-          RemainAfterExit = true;
         };
       };
       provision-first-boot = {

@@ -17,6 +17,7 @@ from nixwright.parts.base import Context, File, Part
 from nixwright.parts.facts import ContainerUnit, ContainerUser, LanGateway, Provisioned
 from nixwright.parts.known_units import EVERYWHERE, unit_names
 from nixwright.parts.programs import containers_apply
+from nixwright.parts.provisioned_unit import applying
 from nixwright.record import field_origin, record
 from nixwright.runbook import Phase, Step
 from nixwright.scenarios import containers as scenario
@@ -285,21 +286,18 @@ class Containers(Part):
         python = Apply(lib.getExe, (pkgs.python3,))
         arguments = f" {directory} {self.user} {self.uid} "
         run = Text((python, " ", NixPath("./containers-apply.py"), arguments, *quadlet.parts))
-        unit: Value = {
-            "description": "The containers of which the device was told",
-            "requiredBy": ["provisioned.target"],
-            "partOf": ["provisioned.target"],
-            "before": ["provisioned.target"],
-            "after": ["provision-recover.service", f"user@{self.uid}.service"],
+        unit: dict[str, Value] = {
+            "after": [f"user@{self.uid}.service"],
             "wants": [f"user@{self.uid}.service"],
             "path": [pkgs["util-linux"]],
             "unitConfig": {
                 "RequiresMountsFor": f"{directory} {self.storage}",
                 "ConditionPathExists": f"{directory}/config.toml",
             },
-            "serviceConfig": {"Type": "oneshot", "RemainAfterExit": True, "ExecStart": run},
+            "serviceConfig": {"ExecStart": run},
         }
-        yield self.set("systemd.services.containers-apply", unit)
+        apply = applying("The containers of which the device was told", unit)
+        yield self.set("systemd.services.containers-apply", apply)
         why = "Quadlet follows a link, and leaves one alone that leads nowhere; /run/containers is root's alone"
         for below, scope in (("", "rootful"), (f"users/{self.uid}/", "rootless")):
             path = f'environment.etc."containers/systemd/{below}told".source'

@@ -13,6 +13,7 @@ from nixwright.checks.source import program
 from nixwright.nix.values import Apply, NixPath, Text, lib, pkgs
 from nixwright.parts.base import File
 from nixwright.parts.programs import gateway_apply
+from nixwright.parts.provisioned_unit import RECOVER, applying
 from nixwright.provisioning.toml_text import toml_text
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from nixwright.nix.values import Value
 
 _SERVICES = ("systemd-networkd.service", "dnsmasq.service", "chronyd.service")
-_RECOVERED = "provision-recover.service"  # a promotion that was cut off is whole, or taken back
-_TARGET = "provisioned.target"  # restarted after each promotion
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +59,20 @@ class Told:
         boot: Value = {
             "description": "The networks as the device was told, before they start",
             "wantedBy": ["multi-user.target"],
-            "after": ["nftables.service", _RECOVERED],
+            "after": ["nftables.service", RECOVER],
             "before": list(_SERVICES),
             "path": [pkgs.nftables],
             "unitConfig": mounted,
             "serviceConfig": {**service, "ExecStart": Text((*run, " --booting"))},
         }
         yield "systemd.services.gateway-boot", boot, ""
-        apply: Value = {
-            "description": "The networks as the device was told",
+        apply: dict[str, Value] = {
             "wantedBy": ["nftables.service"],
-            "requiredBy": [_TARGET],
-            "before": [_TARGET],
-            "after": ["nftables.service", "gateway-boot.service", _RECOVERED, *_SERVICES],
-            "partOf": ["nftables.service", _TARGET],
+            "after": ["nftables.service", "gateway-boot.service", *_SERVICES],
+            "partOf": ["nftables.service"],
             "path": [pkgs.nftables],
             "unitConfig": {**mounted, "ReloadPropagatedFrom": "nftables.service"},
             "serviceConfig": {**service, "ExecStart": Text(run), "ExecReload": Text(run)},
         }
         why = "after a promotion, and when the rules are loaded again, which are the host file's"
-        yield "systemd.services.gateway-apply", apply, why
+        yield "systemd.services.gateway-apply", applying("The networks as the device was told", apply), why

@@ -21,6 +21,7 @@ from nixwright.parts.facts import (
     VitalUnit,
     WiredNetwork,
 )
+from nixwright.parts.provisioned_unit import RECOVER, TARGET, applying
 from nixwright.parts.provisioning_checks import of_provisioning
 from nixwright.provisioning.model import PAGE
 from nixwright.provisioning.toml_text import toml_text
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from nixwright.parts.base import Fact
 
 PROGRAM, DEVICE = "provision.py", "provision.toml"
-TARGET, RECOVER = "provisioned.target", "provision-recover.service"
 _MEMORY = "384M"  # a source of the largest size, twice, and the server
 
 
@@ -133,15 +133,12 @@ class Provisioning(Part):
         }
 
     def _apply(self) -> Value:
-        return {
-            "description": "The users of whom the device was told",
-            "requiredBy": [TARGET],
-            "partOf": [TARGET],
-            "before": [TARGET, "sshd.service"],
-            "after": [RECOVER],
+        unit: dict[str, Value] = {
+            "before": ["sshd.service"],
             "unitConfig": {"RequiresMountsFor": self.directory},
-            "serviceConfig": self._service("apply", Type="oneshot", RemainAfterExit=True),
+            "serviceConfig": self._service("apply"),
         }
+        return applying("The users of whom the device was told", unit)
 
     def _first_boot(self) -> Value:
         return {

@@ -191,6 +191,7 @@ def wake(services: list[str]) -> None:
         if service == "systemd-networkd":
             run("networkctl", "reload")
         else:
+            run("systemctl", "reset-failed", f"{service}.service")  # what it is told often is no crash loop
             run("systemctl", "restart", f"{service}.service")
 
 

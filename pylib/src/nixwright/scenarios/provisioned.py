@@ -95,7 +95,8 @@ def finds_who_it_is(machine: QemuMachine, *, directory: str, seed: str, fresh: s
 
     plug(machine)
     machine.wait_until_succeeds("ls /dev/disk/by-id/usb-*", timeout=seconds(900))
-    machine.succeed("mkfs.vfat -n STICK /dev/disk/by-id/usb-*")
+    # udev may not watch the new disk yet, and would miss that it has a label
+    machine.succeed("mkfs.vfat -n STICK /dev/disk/by-id/usb-*", "udevadm trigger --settle /dev/disk/by-id/usb-*")
     machine.wait_until_succeeds(f"test -e {stick}", timeout=seconds(900))
     for name in ("wrong", "right"):
         machine.succeed(f"mount --mkdir {stick} {at}", f"cp /root/{name}.toml {at}/config.toml", f"umount {at}")

@@ -199,3 +199,15 @@ def test_runbook_prints_the_install_steps(project: Project) -> None:  # noqa: F8
 def test_a_fleet_is_warmed_by_a_host_without_mistakes() -> None:
     warm()  # raises where its own small host would not do
     assert {"boot/loader", "networking/hostName"} <= set(Schema.shipped().read)
+
+
+def test_settings_of_a_set_and_of_what_is_below_it_are_one(project: Project) -> None:  # noqa: F811
+    whole = '"environment.etc": {"a/b": {"text": "one"}, "c": {"text": "three"}}'
+    own = f"""settings={{'environment.etc."a/b".text': "two", {whole}}},\n    users="""
+    answer = project.run("gen", project.host(SMALLEST.replace("users=", own)))
+    assert (answer.status, answer.err) == (0, "")
+    module = next(text for path, text in project.files().items() if path.endswith("/settings.nix"))
+    assert module.partition("\n")[2] == (
+        "{ lib, ... }:\n{\n  environment.etc = {\n"
+        '    "a/b".text = lib.mkMerge [\n      "two"\n      "one"\n    ];\n    c.text = "three";\n  };\n}\n'
+    )

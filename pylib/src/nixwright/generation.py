@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -136,17 +137,27 @@ def _brief(value: Value) -> str:
 def _bindings(settings: Sequence[Setting], notes: dict[int, str]) -> Iterator[tuple[tuple[str, ...], Value, str]]:
     """What a module binds. Where two of its settings are of one path, their values are one."""
     bound: dict[tuple[str, ...], tuple[Value, str]] = {}
+    above = {setting.path[:end] for setting in settings for end in range(1, len(setting.path))}
     for setting in settings:
         comment = "\n".join(t for t in (setting.comment, notes.get(id(setting), "")) if t)
-        if setting.path in bound:
-            value, other = bound[setting.path]
-            bound[setting.path] = (
-                _joined(value, setting.value),
-                "\n".join(dict.fromkeys(t for t in (other, comment) if t)),
-            )
-        else:
-            bound[setting.path] = setting.value, comment
+        for path, value in _apart(setting.path, setting.value, above):
+            if path in bound:
+                known, other = bound[path]
+                comments = "\n".join(dict.fromkeys(t for t in (other, comment) if t))
+                bound[path] = _joined(known, value), comments
+            else:
+                bound[path] = value, comment
+            comment = ""
     return ((path, value, comment) for path, (value, comment) in bound.items())
+
+
+def _apart(path: tuple[str, ...], value: Value, above: set[tuple[str, ...]]) -> Iterator[tuple[tuple[str, ...], Value]]:
+    """A set that a setting binds as a whole, name by name where another one binds what is below it."""
+    if path in above and isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _apart((*path, name), inner, above)
+    else:
+        yield path, value
 
 
 def _joined(one: Value, other: Value) -> Value:

@@ -60,7 +60,8 @@ WRONG = {
         ("Containers(),", 'Containers([Container("web", "docker.io/library/nginx:1.29", ports=[Port(8080, 80)])]),'),
         ("import Containers", "import Container, Containers, Port"),
     ],
-    "ssh_on_the_pages_port": [("Ssh(),", "Ssh(port=8080),"), (SWITCH, 'domain="lan",  # "/data')],
+    "ssh_on_the_pages_port": [("Ssh(),", "Ssh(port=8080),")],
+    "containers_as_a_person": [("Containers(),", 'Containers(user="admin"),')],
     "container_without_an_image": [
         ("Containers(),", 'Containers([Container("web")]),'),
         ("import Containers", "import Container, Containers"),

@@ -246,8 +246,9 @@ class Containers(Part):
             "subUidRanges": ids,
             "subGidRanges": [{"startGid": _FIRST_ID, "count": _IDS}],
         }
-        yield self.set(f"users.users.{self.user}", user, field="user", comment="runs the containers, from boot on")
-        yield self.set(f"users.groups.{self.user}.gid", self.uid, field="user")
+        if not self._is_a_persons(context):
+            yield self.set(f"users.users.{self.user}", user, field="user", comment="runs the containers, from boot on")
+            yield self.set(f"users.groups.{self.user}.gid", self.uid, field="user")
         yield from self._home()
         for index, container in enumerate(self.declared):
             below = "" if container.privileged else f"users/{self.uid}/"
@@ -357,9 +358,12 @@ class Containers(Part):
             yield Mistake("Containers.storage", what, self.storage, allowed, 'storage="/data/containers"', where)
 
     def _own_user(self, context: Context) -> Iterator[Mistake]:
-        if any(user.name == self.user for user in context.users):
+        if self._is_a_persons(context):
             what, where = "is a person's: containers have a user of their own", field_origin(self, "user")
             yield Mistake("Containers.user", what, repr(self.user), "a name that no user has", 'user="appsvc"', where)
+
+    def _is_a_persons(self, context: Context) -> bool:
+        return any(user.name == self.user for user in context.users)
 
     def in_vm(self, context: Context) -> Iterator[Difference]:
         """Nothing could be started."""

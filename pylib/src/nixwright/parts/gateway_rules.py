@@ -75,15 +75,9 @@ def _is_derived(path: str, directory: str) -> bool:
 
 
 def _switch_opens(gateway: Gateway, context: Context) -> Iterator[Mistake]:
-    server = context.fact(SshServer)
-    where = field_origin(gateway, "ssh_switch")
-    if gateway.ssh_switch is None:
-        return
-    if server is None:
+    if gateway.ssh_switch is not None and context.fact(SshServer) is None:
+        where = field_origin(gateway, "ssh_switch")
         yield Mistake("Gateway.ssh_switch", "there is no SSH that it could open", "", "", "Ssh()", where)
-    elif server.port == PAGE:
-        what = "would open the page that provisions the device to the WAN"
-        yield Mistake("Gateway.ssh_switch", what, f"Ssh(port={PAGE})", "SSH on another port", "Ssh()", where)
 
 
 def _alone(gateway: Gateway, context: Context) -> Iterator[Mistake]:

@@ -35,6 +35,7 @@ ssh_key = "{ADA}"
 
 [activation]
 required = ["web"]
+settle_seconds = 0
 
 [containers.container.web.Container]
 Image = "docker.io/library/nginx:1.29"

@@ -58,6 +58,8 @@ def works(monkeypatch: pytest.MonkeyPatch, *, broken: str = "") -> list[str]:
     def systemctl(user: str, *words: str, seconds: float = 30) -> str | None:
         asked.append(" ".join([*([f"{user}@"] if user else []), *words]))
         wrong = bool(broken) and words[-1] == broken and seconds > 0
+        if "--property=ActiveState" in words:
+            return f"ActiveState={'failed' if wrong else 'active'}\nJob=\n"
         if words[0] == "show":
             return "exit-code\n" if wrong else "success\n"
         return None if wrong else ""
@@ -71,11 +73,13 @@ def works(monkeypatch: pytest.MonkeyPatch, *, broken: str = "") -> list[str]:
 def test_a_promotion_and_what_it_asks_for(device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, said = works(monkeypatch), list[str]()
     directory = Path(device.directory)
-    assert activation.take(put(tmp_path / "a", WHOLE.replace("settle_seconds = 1", "")), device, said.append)
+    assert activation.take(
+        put(tmp_path / "a", WHOLE.replace("settle_seconds = 1", "settle_seconds = 0")), device, said.append
+    )
     assert asked == [
         "restart provisioned.target",
-        "appsvc@ is-active --quiet web.service",
-        "appsvc@ is-active --quiet web.service",
+        "appsvc@ show --property=ActiveState --property=Job web.service",
+        "appsvc@ show --property=ActiveState --property=Job web.service",
         "show --property=Result --value dns.service",  # neither required nor allowed to be degraded
     ]
     assert (directory / "config.toml").stat().st_mode & 0o777 == 0o600
@@ -93,7 +97,9 @@ def test_what_does_not_work_is_taken_back(
     broken: str, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     works(monkeypatch)
-    text = WHOLE.replace("settle_seconds = 1", "").replace("timeout_seconds = 20", "timeout_seconds = 1")
+    text = WHOLE.replace("settle_seconds = 1", "settle_seconds = 0").replace(
+        "timeout_seconds = 20", "timeout_seconds = 1"
+    )
     activation.take(put(tmp_path / "a", text), device, print)
     before = told(Path(device.directory))
     asked = works(monkeypatch, broken=broken)
@@ -105,22 +111,43 @@ def test_what_does_not_work_is_taken_back(
     assert recover(Path(device.directory)) == ""
 
 
+def test_what_ends_at_once_is_taken_back(device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    works(monkeypatch)
+    systemctl, states = activation._systemctl, ["activating", "active", "active", "deactivating"]
+
+    def short(user: str, *words: str, seconds: float = 30) -> str | None:
+        if states and "--property=ActiveState" in words:
+            return f"ActiveState={states.pop(0)}\n"
+        return systemctl(user, *words, seconds=seconds)
+
+    monkeypatch.setattr(activation, "_systemctl", short)
+    with pytest.raises(ActivationError, match=r"failed: appsvc@web\.service"):
+        activation.take(put(tmp_path / "a", SMALL.replace("settle_seconds = 0\n", "")), device, print)
+    assert current(Path(device.directory)) is None
+
+
 def test_a_containers_user_is_asked_as_that_user(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def run(argv: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
         asked.append((" ".join(argv), how.get("user"), how.get("group"), how.get("env", {}).get("XDG_RUNTIME_DIR")))
-        return subprocess.CompletedProcess(argv, 0, "", "")
+        return subprocess.CompletedProcess(argv, 0, answers.pop(0), "")
 
     monkeypatch.setattr("subprocess.run", run)
+    # systemd shows a job as its number, and none as nothing
+    answers = [
+        f"ActiveState={said}\n" for said in ("active\nJob=", "active", "active\nJob=7", "deactivating\nJob=8", "")
+    ]
     own, nobody = replace(device, containers_user="nobody"), pwd.getpwnam("nobody")
     assert activation._is_active("nobody@web.service", own)
     assert activation._is_active("dns.service", own)
-    number = nobody.pw_uid
+    number, show = nobody.pw_uid, "show --property=ActiveState --property=Job"
     assert asked == [
-        ("systemctl --user is-active --quiet web.service", number, nobody.pw_gid, f"/run/user/{number}"),
-        ("systemctl is-active --quiet dns.service", None, None, None),
+        (f"systemctl --user {show} web.service", number, nobody.pw_gid, f"/run/user/{number}"),
+        (f"systemctl {show} dns.service", None, None, None),
     ]
+    # one that is about to be restarted is that of before
+    assert [activation._is_active("dns.service", own) for _ in list(answers)] == [False, False, False]
     # whose user is not there, nothing of theirs is active
     assert not activation._is_active("none-such@web.service", replace(device, containers_user="none-such"))
 
@@ -140,7 +167,7 @@ def test_a_number_stays_a_users(device: Device, tmp_path: Path, monkeypatch: pyt
     users = Path(device.directory, "users.json")
     numbers = []
     for text in (WHOLE, WHOLE.replace("[users.bob]", "[users.aaron]"), WHOLE):
-        activation.take(put(tmp_path / "a", text.replace("settle_seconds = 1", "")), device, print)
+        activation.take(put(tmp_path / "a", text.replace("settle_seconds = 1", "settle_seconds = 0")), device, print)
         numbers.append({name: user["uid"] for name, user in json.loads(users.read_text("utf-8")).items()})
     assert numbers == [{"ada": 20000, "bob": 20001}, {"ada": 20000, "aaron": 20002}, {"ada": 20000, "bob": 20001}]
 
@@ -552,7 +579,7 @@ def token(served: Served) -> str:
 
 def test_a_device_from_its_page_to_a_signed_change(tmp_path: Path) -> None:  # noqa: PLR0915 - one life
     ada, eve = tmp_path / "ada", tmp_path / "eve"
-    text = WHOLE.replace("settle_seconds = 1", "").partition('ssh_key = "')
+    text = WHOLE.replace("settle_seconds = 1", "settle_seconds = 0").partition('ssh_key = "')
     config = text[0] + 'ssh_key = "' + key(ada) + ' x"' + text[2].partition('"')[2]
     key(eve)
     with server(tmp_path) as served:

@@ -170,7 +170,10 @@ def _look(units: list[str], device: Device) -> str:
 
 
 def _is_active(unit: str, device: Device) -> bool:
-    return _asked(unit, device, "is-active", "--quiet") is not None
+    """Tell whether a unit is active, and not one of before that waits to be restarted."""
+    said = _asked(unit, device, "show", "--property=ActiveState", "--property=Job") or ""
+    about = {key: value for key, _, value in (line.partition("=") for line in said.splitlines())}
+    return about.get("ActiveState") == "active" and about.get("Job", "") in ("", "0")
 
 
 def _fails(unit: str, device: Device) -> bool:

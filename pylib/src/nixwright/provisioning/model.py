@@ -145,7 +145,7 @@ class ActivationEntry:
 
     required: Annotated[UnitNames, Holds(1)]
     timeout_seconds: Annotated[int, Between(1, 3600)] = 300
-    settle_seconds: Annotated[int, Between(0, 300)] = 0
+    settle_seconds: Annotated[int, Between(0, 300)] = 10  # what ends at once was active before it did
     restart: UnitNames = ()
     allow_degraded: UnitNames = ()
     strategy: Literal["rollback"] = "rollback"

@@ -182,7 +182,11 @@ class Device:
         self.log = root / "asked"
         (root / "bin").mkdir()
         (root / "run/user/390").mkdir(parents=True)
-        systemctl = f'#!/bin/sh\necho "$*" >>{self.log}\n! test -e {root}/refuses\n'
+        systemctl = f"""#!/bin/sh
+case "$*" in *"show "*) cat {root}/units 2>/dev/null; exit 0;; esac
+echo "$*" >>{self.log}
+! test -e {root}/refuses
+"""
         runuser = f'#!/bin/sh\necho "as $2" >>{self.log}\nshift 3\nexec "$@"\n'
         quadlet = (
             "#!/bin/sh\n"
@@ -233,6 +237,7 @@ def test_what_a_device_is_told_runs(device: Device, monkeypatch: pytest.MonkeyPa
     device.tell({"dns.container": A}, {"web.container": A, "web.volume": "[Container]\n"})
     as_user = ["as appsvc"]
     assert device.apply(monkeypatch) == [
+        *as_user,  # whether the image has a unit of this name
         "daemon-reload",
         "--no-block start dns.service",
         *as_user,
@@ -309,6 +314,22 @@ def test_what_quadlet_does_not_understand_changes_nothing(device: Device, monkey
     with pytest.raises(SystemExit, match=f"^{re.escape(says)}$"):
         device.apply(monkeypatch)
     assert (device.files(), device.log.read_text()) == ([], "")
+
+
+def test_a_container_with_the_name_of_a_unit_of_the_image_changes_nothing(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device.tell({"dns.container": A, "sshd.container": A}, {})
+    own, other = "Id=sshd.service\nFragmentPath=/etc/systemd/system/sshd.service", "Id=dns.service\nFragmentPath="
+    (device.root / "units").write_text(f"{other}\n\n{own}\n")
+    says = "sshd.service is a unit of the image (/etc/systemd/system/sshd.service): the container needs another name"
+    with pytest.raises(SystemExit, match=re.escape(f"[containers-apply] {says}")):
+        device.apply(monkeypatch)
+    assert (device.files(), device.log.read_text()) == ([], "")
+    # one that Quadlet made, as after a restart of this program's unit, is none of the image's
+    (device.root / "units").write_text("Id=sshd.service\nFragmentPath=/run/systemd/generator/sshd.service\n")
+    device.apply(monkeypatch)
+    assert device.files() == ["rootful/dns.container", "rootful/sshd.container"]
 
 
 def test_a_manager_that_refuses_is_told_of(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ FIRST = {
     "getent passwd sam": False,
     "test -e /dev/disk/by-label/STICK": [True, False, False],
 }
-RUNS = {"grep -v 127.0.0.1": [True, False], "provision import": [True, False, False]}
+RUNS = {"grep -v 127.0.0.1": [True, False], "provision import": [True, False, False, False]}
 
 
 def test_a_device_finds_who_it_is_on_a_stick_and_on_a_fresh_flash(tmp_path: Path) -> None:
@@ -105,6 +105,9 @@ def test_containers_run_as_they_should(tmp_path: Path) -> None:
         {"provision import": [False]},
         {"provision import": [True, True]},
         {"provision import": [True, False, True]},
+        {"provision import": [True, False, False, True]},
+        {"grep -F 'sshd.service is a unit of the image'": False},
+        {"systemctl is-active sshd": False},
         {"curl": False},
         {"grep -v 127.0.0.1": [True, True]},
         {"grep -v 127.0.0.1": [False]},
@@ -125,6 +128,8 @@ def test_what_the_checks_tell_a_device_is_what_they_say_of_it(tmp_path: Path) ->
     config = parse(containers.SITE.format(**site).encode(), device)
     assert [name for name, entry in config.containers.container.items() if entry.privileged] == ["dns"]
     assert parse(containers.SITE.format(**site | {"more": 'Immage = "a"'}).encode(), device)
+    taken = parse(containers.SITE.format(**site | {"more": containers.TAKEN}).encode(), device)
+    assert taken.containers.container["sshd"].privileged
     text = provisioned.CONFIG.format(key=ADA, unit="probe", more="", seconds=9)
     (tmp_path / "config.toml").write_text(text)
     assert parse(read_source(tmp_path / "config.toml", tmp_path), device).activation.required == ("probe",)

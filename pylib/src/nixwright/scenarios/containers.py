@@ -69,10 +69,11 @@ def run_as_told(  # noqa: PLR0913 - where things are
     machine.fail("ss -Hltn 'sport = 8081' | grep -v 127.0.0.1")
     machine.succeed("journalctl -t web --no-pager | head -n 1")
 
-    # one that ends at once, and one of which Quadlet can make nothing
+    # one that ends at once, one of which Quadlet can make nothing, and one that is called like a unit of the image
     for name, command, more, says in (
         ("broken", "false", "", f"{user}@web.service"),
         ("unknown", "httpd", 'Immage = "a"', "unsupported key 'Immage'"),
+        ("taken", "httpd", TAKEN, "sshd.service is a unit of the image"),
     ):
         broken = give(name, patience=120, command=command, more=more)  # a busy machine takes half a minute
         machine.fail(f"provision import {broken} 2> /root/said", timeout=seconds(600))
@@ -80,12 +81,21 @@ def run_as_told(  # noqa: PLR0913 - where things are
             f"grep -F {shlex.quote(says)} /root/said", f"cmp /root/site/config.toml {directory}/config.toml"
         )
         serve(machine, "site")
+    machine.succeed("systemctl is-active sshd")
 
     machine.shutdown()
     machine.start()
     machine.wait_for_unit("multi-user.target")
     serve(machine, "site")
     machine.succeed(f"test $(stat -c %u /proc/$(pgrep -o -f '^busybox httpd -f -p 80 ')) = {uid}")
+
+
+# one more, called like a unit that every host has which is told who it is
+TAKEN = """\
+[containers.container.sshd]
+privileged = true
+Container.Image = "localhost/probe:1"
+"""
 
 
 def serve(machine: QemuMachine, text: str) -> None:

@@ -32,12 +32,13 @@ class Manager:
     group: int  # who may read the files, beside root: a container's variables may be secret
     as_user: tuple[str, ...] = ()  # what stands before systemctl
 
-    def asks(self, *words: str) -> None:
-        """Ask something of it; RefusedError where it refuses."""
+    def asks(self, *words: str) -> str:
+        """Ask something of it, and return what it says; RefusedError where it refuses."""
         argv = [*self.as_user, "systemctl", *(("--user",) if self.as_user else ()), *words]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RefusedError(f"systemctl {' '.join(words)} ({self.scope}): {done.stderr.strip()}")
+        return done.stdout
 
 
 def listed(directory: Path) -> dict[str, list[str]]:
@@ -103,6 +104,16 @@ def put(files: dict[str, bytes], target: Path, group: int) -> None:
         (target / name).unlink()
 
 
+def not_taken(manager: Manager, source: Path) -> None:
+    """Raise RefusedError where a new unit has the name of one of the image: that would run, and later be stopped."""
+    fresh = sorted({unit_of(name) for name in read(source).keys() - read(manager.files).keys()})
+    said = manager.asks("show", "--property=Id,FragmentPath", *fresh) if fresh else ""
+    for block in said.split("\n\n"):
+        about = {key: value for key, _, value in (line.partition("=") for line in block.splitlines())}
+        if (path := about.get("FragmentPath", "")) and "/generator/" not in path:
+            raise RefusedError(f"{about.get('Id')} is a unit of the image ({path}): the container needs another name")
+
+
 def belongs(path: Path, group: int) -> None:
     """Give a file to a group, where that is ours to do."""
     if os.geteuid() == 0:
@@ -147,6 +158,7 @@ def main() -> None:
         for manager in managers:
             if read(told / manager.scope):
                 understood(given.quadlet, told / manager.scope, manager.scope)
+                not_taken(manager, told / manager.scope)
         for manager in managers:
             for unit in apply(manager, told, units[manager.scope], units["restart"]):
                 print(f"[containers-apply] {manager.scope}: {unit}")  # noqa: T201 - the journal reads it

@@ -11,14 +11,6 @@ from nixwright.scenarios import provisioned
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PROBE = Difference(
-    "a unit stands in for the container that a device is told of: no image can be fetched here",
-    {"systemd.services.probe.serviceConfig.ExecStart": "/run/current-system/sw/bin/sleep infinity"},
-)
-_START = Difference(
-    "what restarts the target starts the stand-in, as it does containers",
-    {"systemd.services.probe.wantedBy": ["provisioned.target"]},
-)
 _OWN_RESOLVER = Difference(
     "a container would take over the resolver of the machine that it runs on", {"networking.useHostResolvConf": False}
 )
@@ -39,7 +31,7 @@ def of_provisioning(directory: str, ssh: int, seed: str, fresh: str) -> Iterator
         "a device becomes what it is told, and what is wrong or does not work changes nothing",
         provisioned.is_told_who_it_is,
         {"directory": directory, "ssh": ssh},
-        differences=[_PROBE, _START, _OWN_RESOLVER],
+        differences=[_OWN_RESOLVER],
         container=True,
         sabotages=[
             Sabotage("no-users", "nobody of whom it is told is made", {unit.format("apply"): nothing}),
@@ -56,6 +48,6 @@ def of_provisioning(directory: str, ssh: int, seed: str, fresh: str) -> Iterator
         "a stick tells a device who it is, and the boot partition's file does where a flash is fresh, before any stick",
         provisioned.finds_who_it_is,
         {"directory": directory, "seed": seed, "fresh": fresh},
-        differences=[_PROBE, _START, _STICK],
+        differences=[_STICK],
         sabotages=[Sabotage("no-first-boot", "nobody looks for a stick", {unit.format("first-boot"): nothing})],
     )

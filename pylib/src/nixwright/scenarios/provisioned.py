@@ -11,7 +11,6 @@ from nixwright.scenarios.driver import seconds
 if TYPE_CHECKING:
     from nixwright.scenarios.driver import BaseMachine, QemuMachine
 
-# the container is a unit that the check brings: what runs it is not what is looked at here
 CONFIG = """\
 version = 1
 
@@ -30,9 +29,21 @@ Container.Image = "localhost/{unit}"
 """
 
 
+def stand_in(machine: BaseMachine) -> None:
+    """Bring a unit for the container that a device is told of, started by the target: no image can be fetched here."""
+    units = "/run/systemd/system"
+    machine.succeed(
+        f"mkdir -p {units}/provisioned.target.wants",
+        f"printf '[Service]\\nExecStart=/run/current-system/sw/bin/sleep infinity\\n' > {units}/probe.service",
+        f"ln -s ../probe.service {units}/provisioned.target.wants/",
+        "systemctl daemon-reload",
+    )
+
+
 def is_told_who_it_is(machine: BaseMachine, *, directory: str, ssh: int) -> None:
     """Wrong is refused and nothing changes; right makes users that log in; what does not work is taken back."""
     machine.wait_for_unit("multi-user.target")
+    stand_in(machine)
     live = f"{directory}/config.toml"
     machine.fail(f"test -e {live}")
     machine.succeed("ssh-keygen -q -t ed25519 -N '' -f /root/eva")
@@ -79,6 +90,7 @@ def finds_who_it_is(machine: QemuMachine, *, directory: str, seed: str, fresh: s
     """
     machine.wait_for_unit("multi-user.target")
     machine.wait_for_unit("provision-first-boot.service")
+    stand_in(machine)
     live, stick, at = f"{directory}/config.toml", "/dev/disk/by-label/STICK", "/run/stick"
     machine.succeed("ssh-keygen -q -t ed25519 -N '' -f /root/key")
     key = " ".join(machine.succeed("cat /root/key.pub").split()[:2])

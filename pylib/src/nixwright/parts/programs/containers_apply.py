@@ -110,7 +110,7 @@ def not_taken(manager: Manager, source: Path) -> None:
     said = manager.asks("show", "--property=Id,FragmentPath", *fresh) if fresh else ""
     for block in said.split("\n\n"):
         about = {key: value for key, _, value in (line.partition("=") for line in block.splitlines())}
-        if (path := about.get("FragmentPath", "")) and "/generator/" not in path:
+        if (path := about.get("FragmentPath", "")) and not path.startswith("/run/"):
             raise RefusedError(f"{about.get('Id')} is a unit of the image ({path}): the container needs another name")
 
 

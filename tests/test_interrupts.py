@@ -165,3 +165,23 @@ def test_ctrl_c_while_a_class_is_made(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(load, "_step", made)
     monkeypatch.chdir(tmp_path)
     assert main(["gen", "hosts/vm.py"]) == 130
+
+
+def test_ctrl_c_in_a_library_that_then_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As libcst does, which looks up in a `finally` what it had come to."""
+
+    known: dict[str, int] = {}
+
+    def fails(error: BaseException) -> None:
+        try:
+            raise error
+        finally:
+            known["where it was"]
+
+    project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(load, "_step", lambda *_: fails(KeyboardInterrupt()))
+    assert main(["gen", "hosts/vm.py"]) == 130
+    monkeypatch.setattr(load, "_step", lambda *_: fails(ValueError()))
+    with pytest.raises(KeyError):  # any other is no interrupt
+        main(["gen", "hosts/vm.py"])

@@ -93,7 +93,8 @@ class Device:
 
     def asked(self) -> list[str]:
         """What was asked of systemd that changes something."""
-        return [line for line in (self.root / "asked").read_text().splitlines() if "is-active" not in line]
+        lines = (self.root / "asked").read_text().splitlines()
+        return [line for line in lines if not {"is-active", "reset-failed"} & {*line.split()}]
 
     def rules(self) -> str:
         return inside(self.net.gateway, "nft", "-s", "list", "table", "inet", "gateway").stdout

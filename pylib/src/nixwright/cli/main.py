@@ -63,11 +63,18 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except RuntimeError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # while a class was made, on Python 3.11
+    except Exception as error:
+        if _is_interrupt(error):
             return INTERRUPTED
         raise
     return status
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether an error comes of Ctrl-C: Python 3.11 makes another of it in a class, and libcst in a `finally`."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 @contextmanager

@@ -133,8 +133,7 @@ class Device:
     def arguments(self, current: str = "1.9.3", limit: int = 100_000_000) -> list[str]:
         """The program's command line."""
         files = {"system": "running", "command-line": "cmdline", "interfaces": "net", "settings": "updates.json"}
-        files |= {"good": "good.json", "tried": "tried.json", "refused": "refused.json"}
-        files |= {"directory": "bundles"}
+        files |= {"good": "good.json", "tried": "tried.json", "refused": "refused.json", "directory": "bundles"}
         return [
             *(f"--server={self.server.url('')}/", f"--current={current}"),
             *("--compatible=gw", f"--keyring={self.authority.certificate}", f"--limit={limit}"),

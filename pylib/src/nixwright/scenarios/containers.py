@@ -36,6 +36,12 @@ Image = "{image}"
 Exec = "busybox httpd -f -p 8082 -h /srv"
 Volume = "${{FILES_DIR}}/www:/srv:ro"
 """
+# one more, called like a unit that every host has which is told who it is
+TAKEN = """\
+[containers.container.sshd]
+privileged = true
+Container.Image = "localhost/probe:1"
+"""
 
 
 def run_as_told(  # noqa: PLR0913 - where things are
@@ -88,14 +94,6 @@ def run_as_told(  # noqa: PLR0913 - where things are
     machine.wait_for_unit("multi-user.target")
     serve(machine, "site")
     machine.succeed(f"test $(stat -c %u /proc/$(pgrep -o -f '^busybox httpd -f -p 80 ')) = {uid}")
-
-
-# one more, called like a unit that every host has which is told who it is
-TAKEN = """\
-[containers.container.sshd]
-privileged = true
-Container.Image = "localhost/probe:1"
-"""
 
 
 def serve(machine: QemuMachine, text: str) -> None:
